@@ -1,0 +1,1 @@
+"""Lesions: from a click to a measured segmentation."""

@@ -1,0 +1,1 @@
+"""DSC and DCE perfusion."""

@@ -1,0 +1,1 @@
+"""The simulated patient: images from signal equations, with every truth kept."""

@@ -1,0 +1,1 @@
+"""Vascular phenotype of lesions: evidence, rules, stability, habitats, change."""

@@ -1,0 +1,1 @@
+"""Radiosurgery planning: fusion, targets, dose review, DICOM."""

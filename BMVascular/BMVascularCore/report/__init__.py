@@ -1,0 +1,1 @@
+"""The report: pictures, tables and text in one HTML file."""

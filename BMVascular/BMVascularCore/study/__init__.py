@@ -1,0 +1,1 @@
+"""Studies: DICOM import, roles of series, frame times, protocol check."""

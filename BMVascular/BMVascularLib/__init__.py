@@ -1,0 +1,1 @@
+"""MRML bridge: nodes to Core values and back, display, layouts."""

@@ -1,0 +1,1 @@
+"""Qt helpers shared by the panels (the only place in BMVascularLib that may import qt)."""
