@@ -135,6 +135,11 @@ def write_volume(path, volume):
     sitk.WriteImage(Volume(array, volume.geometry).to_sitk(), str(path), useCompression=True)
 
 
+def output_ending(path):
+    """Ending for results beside an input: ``.nii.gz`` for NIfTI users, ``.nrrd`` for everybody else."""
+    return ".nii.gz" if str(path).lower().endswith((".nii", ".nii.gz")) else ".nrrd"
+
+
 def file_stem(path):
     """File name without its image ending (``t1c`` for ``t1c.nii.gz``)."""
     name = Path(path).name
