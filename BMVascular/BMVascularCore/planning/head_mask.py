@@ -56,13 +56,25 @@ def on_grid(image, spacing_mm, sigma_mm=0.0):
     """
     if sigma_mm > 0 and min(image.GetSize()) >= 4:
         image = sitk.SmoothingRecursiveGaussian(image, sigma_mm)
-    size = [max(1, round(n * s / spacing_mm)) for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)]
+    size = [
+        max(1, round(n * s / spacing_mm)) for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)
+    ]
     # the first voxel's centre moves so that the outer faces stay where they are
     shift = [(spacing_mm - s) / 2 for s in image.GetSpacing()]
     origin = image.TransformContinuousIndexToPhysicalPoint(
-        [d / s for d, s in zip(shift, image.GetSpacing(), strict=True)])
-    return sitk.Resample(image, size, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, origin,
-                         [spacing_mm] * 3, image.GetDirection(), 0.0, image.GetPixelID())
+        [d / s for d, s in zip(shift, image.GetSpacing(), strict=True)]
+    )
+    return sitk.Resample(
+        image,
+        size,
+        sitk.Transform(3, sitk.sitkIdentity),
+        sitk.sitkLinear,
+        origin,
+        [spacing_mm] * 3,
+        image.GetDirection(),
+        0.0,
+        image.GetPixelID(),
+    )
 
 
 def head_mask(image, ct):
@@ -136,4 +148,6 @@ def surface_points(mask):
             cut[axis] = end
             edge[tuple(cut)] = False
     index = np.argwhere(edge)[::7]
-    return np.array([mask.TransformIndexToPhysicalPoint([int(v) for v in row[::-1]]) for row in index]).reshape(-1, 3)
+    return np.array(
+        [mask.TransformIndexToPhysicalPoint([int(v) for v in row[::-1]]) for row in index]
+    ).reshape(-1, 3)

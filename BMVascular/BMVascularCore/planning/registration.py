@@ -13,7 +13,14 @@ from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning import registration_engine as engine
-from BMVascularCore.planning.head_mask import centroid_mm, head_mask, is_ct, mask_points, prepare, surface_points
+from BMVascularCore.planning.head_mask import (
+    centroid_mm,
+    head_mask,
+    is_ct,
+    mask_points,
+    prepare,
+    surface_points,
+)
 from BMVascularCore.progress import share_of, silent
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
@@ -66,8 +73,9 @@ class Registration:
     notes: list = field(default_factory=list)
 
 
-def register_rigid(fixed, moving, fixed_mask=None, initial=None, points_lps_mm=None, wide=True, quality=True,
-                   progress=None):
+def register_rigid(
+    fixed, moving, fixed_mask=None, initial=None, points_lps_mm=None, wide=True, quality=True, progress=None
+):
     """Register two images of one head rigidly.
 
     Parameters
@@ -98,7 +106,9 @@ def register_rigid(fixed, moving, fixed_mask=None, initial=None, points_lps_mm=N
     progress = progress or silent
     for volume in (fixed, moving):
         if min(volume.array.shape) < 4:
-            raise InputError("has fewer than four slices", volume.name, "Register images that cover a volume.")
+            raise InputError(
+                "has fewer than four slices", volume.name, "Register images that cover a volume."
+            )
     progress(0.0, "finding the head")
     pyramid = _pyramid(fixed, moving, fixed_mask)
     guesses = _guesses(pyramid, fixed, moving, initial)
@@ -120,10 +130,13 @@ def _pyramid(fixed, moving, fixed_mask):
     images = [prepare(fixed), prepare(moving)]
     masks = [head_mask(image, is_ct(volume)) for image, volume in zip(images, (fixed, moving), strict=True)]
     if fixed_mask is not None:
-        given = sitk.Resample(fixed_mask.to_sitk(), masks[0], sitk.Transform(), sitk.sitkNearestNeighbor, 0,
-                              sitk.sitkUInt8)
+        given = sitk.Resample(
+            fixed_mask.to_sitk(), masks[0], sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+        )
         if not sitk.GetArrayViewFromImage(given).any():
-            raise InputError("is empty inside the fixed image", fixed_mask.name, "Draw the mask on the fixed image.")
+            raise InputError(
+                "is empty inside the fixed image", fixed_mask.name, "Draw the mask on the fixed image."
+            )
         masks[0] = sitk.Cast(given > 0, sitk.sitkUInt8)
     return engine.Pyramid(*images, *masks)
 
@@ -160,9 +173,11 @@ def _restarts(pyramid, transform, quality, progress):
     for number, sign in enumerate((1.0, -1.0)):
         progress(number / 2, "repeating from displaced starts")
         rotation = np.asarray((transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()))
-        moved = engine.rigid(rotation + np.radians(sign * np.array((3.0, -2.0, 2.0))),
-                             np.asarray(transform.GetTranslation()) + sign * np.array((2.5, 2.0, -2.5)),
-                             transform.GetCenter())
+        moved = engine.rigid(
+            rotation + np.radians(sign * np.array((3.0, -2.0, 2.0))),
+            np.asarray(transform.GetTranslation()) + sign * np.array((2.5, 2.0, -2.5)),
+            transform.GetCenter(),
+        )
         repeated, _ = engine.optimise(pyramid, engine.COARSE, moved, step_mm=1.5)
         results.append(engine.refine(pyramid, repeated)[0])
     return results
@@ -203,8 +218,9 @@ def surface_agreement(pyramid, transform):
 
 def _overlap(pyramid, transform):
     fixed = sitk.GetArrayViewFromImage(pyramid.fixed_mask).astype(bool)
-    moved = sitk.Resample(pyramid.moving_mask, pyramid.fixed_mask, transform, sitk.sitkNearestNeighbor, 0,
-                          sitk.sitkUInt8)
+    moved = sitk.Resample(
+        pyramid.moving_mask, pyramid.fixed_mask, transform, sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+    )
     both = fixed & sitk.GetArrayViewFromImage(moved).astype(bool)
     moving_count = sitk.GetArrayViewFromImage(pyramid.moving_mask).sum() * np.prod(
         pyramid.moving_mask.GetSpacing()) / np.prod(pyramid.fixed_mask.GetSpacing())  # fmt: skip
@@ -243,23 +259,40 @@ def _failed(transform, reason):
 
 
 def _judge(pyramid, fixed, moving, transform, value, restarts, inverse, probes, points_lps_mm):
-    spreads = [float(np.linalg.norm(_mapped(r, probes) - _mapped(transform, probes), axis=1).mean()) for r in restarts]
+    spreads = [
+        float(np.linalg.norm(_mapped(r, probes) - _mapped(transform, probes), axis=1).mean())
+        for r in restarts
+    ]
     spread = max(spreads) if spreads else float("nan")
     distances = surface_agreement(pyramid, transform)
     surface = float(np.median(distances)) if len(distances) else float("nan")
     angles = (transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ())
     matrix = np.reshape(transform.GetMatrix(), (3, 3))
-    rotation = float(np.degrees(np.arccos(np.clip((np.trace(matrix) - 1) / 2, -1, 1)))) if any(angles) else 0.0
-    result = Registration(transform, "pass", [], spread, inverse, surface, _overlap(pyramid, transform), float(value),
-                          rotation, float(np.linalg.norm(transform.GetTranslation())))
+    rotation = (
+        float(np.degrees(np.arccos(np.clip((np.trace(matrix) - 1) / 2, -1, 1)))) if any(angles) else 0.0
+    )
+    result = Registration(
+        transform,
+        "pass",
+        [],
+        spread,
+        inverse,
+        surface,
+        _overlap(pyramid, transform),
+        float(value),
+        rotation,
+        float(np.linalg.norm(transform.GetTranslation())),
+    )
     middle = engine.metric(pyramid, engine.MIDDLE, transform)
     flipped = bool(restarts) and mirrored_is_better(pyramid, transform, middle)
     _add_reasons(result, flipped)
     if points_lps_mm is not None and len(points_lps_mm):
         result.points = _point_errors(transform, restarts, np.atleast_2d(points_lps_mm), inverse)
     if is_ct(fixed) != is_ct(moving):
-        result.notes.append("Restarts cannot see a geometric distortion of the MRI: check the 3D distortion correction "
-                            "and look at each lesion.")
+        result.notes.append(
+            "Restarts cannot see a geometric distortion of the MRI: check the 3D distortion correction "
+            "and look at each lesion."
+        )
     return result
 
 
@@ -275,23 +308,45 @@ def _add_reasons(result, flipped):
             grades.append("fail" if bad else "check")
             result.reasons.append(f"{text}; {mend}")
 
-    grade(result.restart_spread_mm, GREEN_SPREAD_MM, RED_SPREAD_MM,
-          f"repeats from displaced starts differ by {result.restart_spread_mm:.2f} mm",
-          "give a starting transform, or an image that covers more of the head")
-    grade(result.inverse_consistency_mm, GREEN_INVERSE_MM, RED_INVERSE_MM,
-          f"there and back differs by {result.inverse_consistency_mm:.2f} mm", "look at the fusion before use")
-    grade(result.surface_distance_mm, GREEN_SURFACE_MM, RED_SURFACE_MM,
-          f"skin surfaces lie {result.surface_distance_mm:.1f} mm apart (median)",
-          "check that both images show the same patient")
-    grade(result.overlap, GREEN_OVERLAP, RED_OVERLAP,
-          f"only {100 * result.overlap:.0f} % of the smaller head is seen in both images",
-          "use an image that covers the whole head", low_is_bad=True)
+    grade(
+        result.restart_spread_mm,
+        GREEN_SPREAD_MM,
+        RED_SPREAD_MM,
+        f"repeats from displaced starts differ by {result.restart_spread_mm:.2f} mm",
+        "give a starting transform, or an image that covers more of the head",
+    )
+    grade(
+        result.inverse_consistency_mm,
+        GREEN_INVERSE_MM,
+        RED_INVERSE_MM,
+        f"there and back differs by {result.inverse_consistency_mm:.2f} mm",
+        "look at the fusion before use",
+    )
+    grade(
+        result.surface_distance_mm,
+        GREEN_SURFACE_MM,
+        RED_SURFACE_MM,
+        f"skin surfaces lie {result.surface_distance_mm:.1f} mm apart (median)",
+        "check that both images show the same patient",
+    )
+    grade(
+        result.overlap,
+        GREEN_OVERLAP,
+        RED_OVERLAP,
+        f"only {100 * result.overlap:.0f} % of the smaller head is seen in both images",
+        "use an image that covers the whole head",
+        low_is_bad=True,
+    )
     if flipped:
         grades.append("fail")
-        result.reasons.append("the image fits better when mirrored left to right; check the laterality of both images")
+        result.reasons.append(
+            "the image fits better when mirrored left to right; check the laterality of both images"
+        )
     if result.rotation_deg > LARGE_ROTATION_DEG:
         grades.append("check")
-        result.reasons.append(f"the heads are turned by {result.rotation_deg:.0f} degrees; look at the fusion before use")
+        result.reasons.append(
+            f"the heads are turned by {result.rotation_deg:.0f} degrees; look at the fusion before use"
+        )
     result.verdict = max(grades, key=("pass", "check", "fail").index)
     if result.verdict == "pass":
         result.reasons.append("all measurements lie within their limits; look at each lesion before use")
@@ -303,7 +358,11 @@ def _point_errors(transform, restarts, points, inverse):
     others = [np.linalg.norm(_mapped(r, points) - here, axis=1) for r in restarts]
     rows = []
     for number in range(len(points)):
-        shifts = np.array([other[number] for other in others] + ([inverse / 2] if np.isfinite(inverse) else []))
+        shifts = np.array(
+            [other[number] for other in others] + ([inverse / 2] if np.isfinite(inverse) else [])
+        )
         rms = float(np.sqrt((shifts**2).mean())) if len(shifts) else float("nan")
-        rows.append({"expected_error_mm": rms, "upper_mm": float(shifts.max() * 2) if len(shifts) else float("nan")})
+        rows.append(
+            {"expected_error_mm": rms, "upper_mm": float(shifts.max() * 2) if len(shifts) else float("nan")}
+        )
     return rows

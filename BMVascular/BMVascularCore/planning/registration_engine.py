@@ -70,12 +70,20 @@ class Pyramid:
         """Fixed image, moving image and dilated fixed mask at a level."""
         if level not in self._cache:
             box = _crop_box(self.fixed_mask)
-            fixed = on_grid(_crop(self.fixed, box), max(level.spacing_mm, 0.9 * min(self.fixed.GetSpacing())),
-                            level.sigma_mm)
-            moving = on_grid(_crop(self.moving, _crop_box(self.moving_mask)),
-                             max(level.spacing_mm, 0.9 * min(self.moving.GetSpacing())), level.sigma_mm)
+            fixed = on_grid(
+                _crop(self.fixed, box),
+                max(level.spacing_mm, 0.9 * min(self.fixed.GetSpacing())),
+                level.sigma_mm,
+            )
+            moving = on_grid(
+                _crop(self.moving, _crop_box(self.moving_mask)),
+                max(level.spacing_mm, 0.9 * min(self.moving.GetSpacing())),
+                level.sigma_mm,
+            )
             dilated = sitk.BinaryDilate(self.fixed_mask, [3, 3, 3])
-            mask = sitk.Resample(dilated, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
+            mask = sitk.Resample(
+                dilated, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+            )
             self._cache[level] = (fixed, moving, mask)
         return self._cache[level]
 
@@ -115,7 +123,9 @@ def as_euler(transform, centre_mm):
         When the transform is not rigid.
     """
     origin = np.asarray(transform.TransformPoint((0.0, 0.0, 0.0)))
-    matrix = np.column_stack([np.asarray(transform.TransformPoint(tuple(axis))) - origin for axis in np.eye(3)])
+    matrix = np.column_stack(
+        [np.asarray(transform.TransformPoint(tuple(axis))) - origin for axis in np.eye(3)]
+    )
     if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4) or np.linalg.det(matrix) < 0:
         raise ValueError("the transform is not rigid")
     centre = np.asarray(centre_mm, dtype=float)
@@ -131,7 +141,9 @@ def as_euler(transform, centre_mm):
 def _method(pyramid, level, overlap=None):
     fixed, _, mask = pyramid.images(level)
     if overlap is not None:
-        mask = mask * sitk.Resample(overlap, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
+        mask = mask * sitk.Resample(
+            overlap, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+        )
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(level.bins)
     method.SetMetricFixedMask(mask)
@@ -165,8 +177,13 @@ def optimise(pyramid, level, start, overlap=None, step_mm=None):
     """
     fixed, moving, _ = pyramid.images(level)
     method = _method(pyramid, level, overlap)
-    method.SetOptimizerAsRegularStepGradientDescent(step_mm or level.step_mm, level.min_step_mm, level.iterations,
-                                                    relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        step_mm or level.step_mm,
+        level.min_step_mm,
+        level.iterations,
+        relaxationFactor=0.6,
+        gradientMagnitudeTolerance=1e-6,
+    )
     method.SetOptimizerScalesFromPhysicalShift()
     transform = sitk.Euler3DTransform(start)
     method.SetInitialTransform(transform, inPlace=True)
@@ -186,7 +203,9 @@ def overlap_mask(pyramid, transform, erode_mm=8.0):
     size = np.array(moving.GetSize())
     margin = np.minimum(np.ceil(erode_mm / np.array(moving.GetSpacing())), (size - 1) // 3).astype(int)
     inside = np.zeros(moving.GetSize()[::-1], np.uint8)
-    inside[margin[2] : size[2] - margin[2], margin[1] : size[1] - margin[1], margin[0] : size[0] - margin[0]] = 1
+    inside[
+        margin[2] : size[2] - margin[2], margin[1] : size[1] - margin[1], margin[0] : size[0] - margin[0]
+    ] = 1
     image = sitk.GetImageFromArray(inside)
     image.CopyInformation(moving)
     return sitk.Resample(image, pyramid.fixed_mask, transform, sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)

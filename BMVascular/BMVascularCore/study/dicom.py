@@ -39,10 +39,14 @@ def load_stack(series):
     stack = stack_planes(planes_of(series), series.label)
     distances = stack.distances_mm
     if len(distances) and distances.max() - distances.min() > _UNEVEN_MM:
-        stack.warnings.append(f"{series.label}: slice distances run from {distances.min():.2f} to "
-                              f"{distances.max():.2f} mm (missing or uneven slices)")
+        stack.warnings.append(
+            f"{series.label}: slice distances run from {distances.min():.2f} to "
+            f"{distances.max():.2f} mm (missing or uneven slices)"
+        )
     if stack.tilt_deg > _TILT_DEG:
-        stack.warnings.append(f"{series.label}: slices are sheared by {stack.tilt_deg:.1f} degrees (gantry tilt)")
+        stack.warnings.append(
+            f"{series.label}: slices are sheared by {stack.tilt_deg:.1f} degrees (gantry tilt)"
+        )
     return stack
 
 
@@ -66,8 +70,11 @@ def load_volume(series, name=None):
     """
     stack = load_stack(series)
     if len(stack.grid) > 1:
-        raise InputError(f"is a time series of {len(stack.grid)} frames, one 3D image is wanted", series.label,
-                         "Choose the 3D series.")
+        raise InputError(
+            f"is a time series of {len(stack.grid)} frames, one 3D image is wanted",
+            series.label,
+            "Choose the 3D series.",
+        )
     refuse_distorted(stack, series)
     array = _pixels(series, stack)[0]
     return Volume(array, stack.geometry, name or series.label, _facts(series) | {"warnings": stack.warnings})
@@ -90,8 +97,11 @@ def refuse_distorted(stack, series):
     if distances.max() - distances.min() > _UNEVEN_MM:
         problems.append(f"slice distances from {distances.min():.2f} to {distances.max():.2f} mm")
     if problems:
-        raise InputError(f"does not lie on an even grid: {' and '.join(problems)}", series.label,
-                         "Use the original series with even slices and no tilt; resampled images do not serve planning.")
+        raise InputError(
+            f"does not lie on an even grid: {' and '.join(problems)}",
+            series.label,
+            "Use the original series with even slices and no tilt; resampled images do not serve planning.",
+        )
 
 
 def load_series(series, times_s=None, dt_s=None, name=None, progress=None):
@@ -117,14 +127,17 @@ def load_series(series, times_s=None, dt_s=None, name=None, progress=None):
     """
     stack = load_stack(series)
     if len(stack.grid) < 2:
-        raise InputError("is a single 3D image, a time series is wanted", series.label, "Choose the dynamic series.")
+        raise InputError(
+            "is a single 3D image, a time series is wanted", series.label, "Choose the dynamic series."
+        )
     refuse_distorted(stack, series)
     header = header_times(stack.grid, series.number("TemporalResolution"))
     if header is None and times_s is None and dt_s is None:
         tr = series.number("RepetitionTime")
         hint = f" (RepetitionTime is {tr / 1000:g} s, which need not be the frame time)" if tr else ""
-        raise InputError(f"states no frame times{hint}", series.label,
-                         "Give --dt (seconds per frame) or --times (a file).")
+        raise InputError(
+            f"states no frame times{hint}", series.label, "Give --dt (seconds per frame) or --times (a file)."
+        )
     times, source, notes = choose_times(len(stack.grid), series.label, times_s, dt_s, header)
     array = _pixels(series, stack, progress)
     meta = _facts(series) | {"times_source": source, "warnings": stack.warnings + notes}
@@ -206,18 +219,25 @@ def _decode_with_itk(path, plane, series):
     try:
         array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     except RuntimeError as error:
-        raise InputError("pixels cannot be decoded", series.label, "Export the series without compression.") from error
+        raise InputError(
+            "pixels cannot be decoded", series.label, "Export the series without compression."
+        ) from error
     return array[plane.frame_index or 0].astype(np.float32)
 
 
 def _only_series(folder, wanted):
     candidates = [entry for entry in scan_folder(folder) if is_image(entry)]
     if not candidates:
-        raise InputError("holds no MR, CT or PET image series", folder.name, "Name the folder of one image series.")
+        raise InputError(
+            "holds no MR, CT or PET image series", folder.name, "Name the folder of one image series."
+        )
     if len(candidates) > 1:
         names = "; ".join(entry.label for entry in candidates[:6])
-        raise InputError(f"holds {len(candidates)} series ({names}), {wanted} is wanted", folder.name,
-                         "Name the folder of one series.")
+        raise InputError(
+            f"holds {len(candidates)} series ({names}), {wanted} is wanted",
+            folder.name,
+            "Name the folder of one series.",
+        )
     return candidates[0]
 
 

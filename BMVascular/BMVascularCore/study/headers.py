@@ -68,7 +68,9 @@ class DicomSeries:
     @property
     def label(self):
         """What messages call the series: its number and description, no patient data."""
-        name = self.text("SeriesDescription") or self.text("ProtocolName") or self.text("Modality") or "series"
+        name = (
+            self.text("SeriesDescription") or self.text("ProtocolName") or self.text("Modality") or "series"
+        )
         number = self.text("SeriesNumber")
         return f"series {number} ({name})" if number else name
 

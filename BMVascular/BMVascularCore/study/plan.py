@@ -54,7 +54,11 @@ class Source:
             image = (load_series(self.series, name=self.role, progress=progress, **times) if self.series is not None
                      else read_series(self.path, name=self.role, **times))  # fmt: skip
         else:
-            image = load_volume(self.series, self.role) if self.series is not None else read_volume(self.path, self.role)
+            image = (
+                load_volume(self.series, self.role)
+                if self.series is not None
+                else read_volume(self.path, self.role)
+            )
         for key, to, scale in (("echo_time_ms", "echo_time_s", 1e-3), ("repetition_time_ms", "repetition_time_s", 1e-3),
                                ("flip_deg", "flip_deg", 1.0)):  # fmt: skip
             if self.options.get(key) is not None:
@@ -126,8 +130,12 @@ def read_plan(folder, seeds=(), progress=None):
     if not folder.is_dir():
         raise InputError("this folder does not exist", folder.name, "Check the path.")
     facts = _read_facts(folder / "study.json")
-    plan = StudyPlan(str(facts.get("title", "Study")), bool(facts.get("simulated", False)), [],
-                     prescription_gy=facts.get("prescription_gy"))
+    plan = StudyPlan(
+        str(facts.get("title", "Study")),
+        bool(facts.get("simulated", False)),
+        [],
+        prescription_gy=facts.get("prescription_gy"),
+    )
     if facts.get("truth"):
         plan.truth = folder / facts["truth"]
     if not facts or "dicom" in facts:
@@ -148,7 +156,9 @@ def _read_facts(path):
     except ValueError as error:
         raise InputError("is not valid JSON", path.name, f"Mend it ({error}).") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("timepoints", []), list):
-        raise InputError("does not describe a study", path.name, 'It needs an object with "timepoints": [ ... ].')
+        raise InputError(
+            "does not describe a study", path.name, 'It needs an object with "timepoints": [ ... ].'
+        )
     return facts
 
 
@@ -160,8 +170,9 @@ def _seeds(entry, where):
             if len(point) != 3:
                 raise ValueError("three numbers are wanted")
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"seed {number} has no position", where,
-                             'Write {"name": "M1", "ras": [R, A, S]} in mm.') from error
+            raise InputError(
+                f"seed {number} has no position", where, 'Write {"name": "M1", "ras": [R, A, S]} in mm.'
+            ) from error
         seeds.append(Seed(str(seed.get("name", f"L{number}")), point, seed.get("kind", "include")))
     return seeds
 
@@ -174,7 +185,9 @@ def _from_dicom(plan, folder, facts, progress):
     for series in all_series:
         studies.setdefault(series.text("StudyInstanceUID"), []).append(series)
     entries = {entry.get("study_instance_uid"): entry for entry in facts.get("timepoints", [])}
-    ordered = sorted(studies, key=lambda uid: min(s.text("StudyDate") + s.text("StudyTime") for s in studies[uid]))
+    ordered = sorted(
+        studies, key=lambda uid: min(s.text("StudyDate") + s.text("StudyTime") for s in studies[uid])
+    )
     imaging = []
     for uid in ordered:
         sources = {}
@@ -194,12 +207,22 @@ def _from_dicom(plan, folder, facts, progress):
     days = _days_between([studies[uid][0].text("StudyDate") for uid, _ in imaging])
     for number, (uid, sources) in enumerate(imaging, start=1):
         entry = entries.get(uid, {})
-        plan.timepoints.append(TimePoint(str(entry.get("label", f"TP{number}")), entry.get("days", days[number - 1]),
-                                         sources, _seeds(entry, "study.json"), dict(entry.get("context", {}))))
+        plan.timepoints.append(
+            TimePoint(
+                str(entry.get("label", f"TP{number}")),
+                entry.get("days", days[number - 1]),
+                sources,
+                _seeds(entry, "study.json"),
+                dict(entry.get("context", {})),
+            )
+        )
     if not imaging:
         names = "; ".join(s.label for s in all_series if is_image(s)) or "no image series"
-        raise InputError(f"holds no contrast-enhanced T1 series (found: {names[:200]})", folder.name,
-                         'Name it in study.json: {"roles": {"<SeriesInstanceUID>": "T1c"}}.')
+        raise InputError(
+            f"holds no contrast-enhanced T1 series (found: {names[:200]})",
+            folder.name,
+            'Name it in study.json: {"roles": {"<SeriesInstanceUID>": "T1c"}}.',
+        )
 
 
 def _days_between(dates):
@@ -227,22 +250,41 @@ def _from_files(plan, folder, facts):
                 item = {"file": item} if isinstance(item, str) else dict(item)
                 path = folder / str(item.pop("file", ""))
                 if not path.exists() or path == folder:
-                    raise InputError(f"the {role} image is missing", path.name, "Check the name in study.json.")
-                sources.setdefault(role, []).append(Source(role, "named in study.json", path=path, options=item))
+                    raise InputError(
+                        f"the {role} image is missing", path.name, "Check the name in study.json."
+                    )
+                sources.setdefault(role, []).append(
+                    Source(role, "named in study.json", path=path, options=item)
+                )
         for role in ("CT", "dose", "structures"):
             if role in sources:
                 plan.planning.setdefault(role, sources.pop(role)[-1])
-        plan.timepoints.append(TimePoint(str(entry.get("label", f"TP{number}")), entry.get("days"), sources,
-                                         _seeds(entry, "study.json"), dict(entry.get("context", {}))))
+        plan.timepoints.append(
+            TimePoint(
+                str(entry.get("label", f"TP{number}")),
+                entry.get("days"),
+                sources,
+                _seeds(entry, "study.json"),
+                dict(entry.get("context", {})),
+            )
+        )
 
 
 def _check(plan, folder):
     if not plan.timepoints:
-        raise InputError("describes no time point", folder.name, "Add timepoints to study.json, or give a DICOM folder.")
+        raise InputError(
+            "describes no time point", folder.name, "Add timepoints to study.json, or give a DICOM folder."
+        )
     for point in plan.timepoints:
         if "T1c" not in point.sources:
-            raise InputError(f"{point.label} has no contrast-enhanced T1 (role T1c)", folder.name,
-                             "Add it, or correct the roles in study.json.")
+            raise InputError(
+                f"{point.label} has no contrast-enhanced T1 (role T1c)",
+                folder.name,
+                "Add it, or correct the roles in study.json.",
+            )
         if not point.seeds:
-            raise InputError(f"{point.label} has no lesion seeds", folder.name,
-                             "Give --seed R,A,S=NAME for each lesion, or write them into study.json.")
+            raise InputError(
+                f"{point.label} has no lesion seeds",
+                folder.name,
+                "Give --seed R,A,S=NAME for each lesion, or write them into study.json.",
+            )

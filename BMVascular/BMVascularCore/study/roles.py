@@ -46,7 +46,9 @@ def load_words():
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError("is not valid JSON", path.name, "Mend the file or install the extension again.") from error
+        raise InputError(
+            "is not valid JSON", path.name, "Mend the file or install the extension again."
+        ) from error
 
 
 def words_of(text):
@@ -98,7 +100,9 @@ def _propose_mr(series, words):
     if named("derived") or "LOCALIZER" in image_type:
         return RoleProposal("other", "localiser or derived image")
     if "ADC" in image_type or named("ADC"):
-        return RoleProposal("ADC", "image type ADC" if "ADC" in image_type else "named ADC", "ADC" in image_type)
+        return RoleProposal(
+            "ADC", "image type ADC" if "ADC" in image_type else "named ADC", "ADC" in image_type
+        )
     frames = n_frames_of(series)
     te, tr = series.number("EchoTime"), series.number("RepetitionTime")
     if frames >= 8:
@@ -117,7 +121,9 @@ def _propose_dynamic(frames, te, named):
         return RoleProposal(role, f"{frames} frames, named {(named(role) or ['dynamic'])[0]}")
     if te is not None and te >= 12:
         return RoleProposal("DSC", f"{frames} frames at echo time {te:g} ms")
-    return RoleProposal("DCE", f"{frames} frames" + (f" at echo time {te:g} ms" if te is not None else ""), te is not None)
+    return RoleProposal(
+        "DCE", f"{frames} frames" + (f" at echo time {te:g} ms" if te is not None else ""), te is not None
+    )
 
 
 def _propose_anatomy(series, te, tr, found, words):

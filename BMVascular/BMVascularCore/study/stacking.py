@@ -96,12 +96,23 @@ def _classic_plane(series, index, header):
     position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
     spacing = header.get("PixelSpacing")
     if not position or not orientation or not spacing:
-        raise InputError("images lack position, orientation or pixel spacing", series.label,
-                         "Export the original series again, without anonymising its geometry.")
+        raise InputError(
+            "images lack position, orientation or pixel spacing",
+            series.label,
+            "Export the original series again, without anonymising its geometry.",
+        )
     times = {key: header.get(key) for key in _TIMING if header.get(key) not in (None, "")}
     cosines = np.asarray([float(value) for value in orientation])
-    return Plane(index, None, np.asarray([float(value) for value in position]), cosines[:3], cosines[3:],
-                 tuple(float(value) for value in spacing), (int(header.Rows), int(header.Columns)), times)
+    return Plane(
+        index,
+        None,
+        np.asarray([float(value) for value in position]),
+        cosines[:3],
+        cosines[3:],
+        tuple(float(value) for value in spacing),
+        (int(header.Rows), int(header.Columns)),
+        times,
+    )
 
 
 def _enhanced_planes(series, index, header):
@@ -111,8 +122,11 @@ def _enhanced_planes(series, index, header):
         orientation = _group(groups, shared, "PlaneOrientationSequence", "ImageOrientationPatient")
         spacing = _group(groups, shared, "PixelMeasuresSequence", "PixelSpacing")
         if position is None or orientation is None or spacing is None:
-            raise InputError(f"frame {frame + 1} lacks position, orientation or pixel spacing", series.label,
-                             "Export the original series again.")
+            raise InputError(
+                f"frame {frame + 1} lacks position, orientation or pixel spacing",
+                series.label,
+                "Export the original series again.",
+            )
         times = {}
         for sequence, keyword, as_keyword in (
             ("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier"),
@@ -125,8 +139,16 @@ def _enhanced_planes(series, index, header):
                 times[as_keyword] = value
         times["InstanceNumber"] = frame
         cosines = np.asarray([float(value) for value in orientation])
-        yield Plane(index, frame, np.asarray([float(value) for value in position]), cosines[:3], cosines[3:],
-                    tuple(float(value) for value in spacing), (int(header.Rows), int(header.Columns)), times)
+        yield Plane(
+            index,
+            frame,
+            np.asarray([float(value) for value in position]),
+            cosines[:3],
+            cosines[3:],
+            tuple(float(value) for value in spacing),
+            (int(header.Rows), int(header.Columns)),
+            times,
+        )
 
 
 def _group(groups, shared, sequence, keyword):
@@ -183,11 +205,20 @@ def _common_normal(planes, label):
     first = planes[0]
     for plane in planes[1:]:
         if plane.shape != first.shape or not np.allclose(plane.spacing_mm, first.spacing_mm, rtol=1e-3):
-            raise InputError("images of different size lie in one series", label,
-                             "Split the series (a localiser may be in it).")
-        if not (np.allclose(plane.row, first.row, atol=1e-3) and np.allclose(plane.column, first.column, atol=1e-3)):
-            raise InputError("images of different orientation lie in one series", label,
-                             "Split the series (a localiser may be in it).")
+            raise InputError(
+                "images of different size lie in one series",
+                label,
+                "Split the series (a localiser may be in it).",
+            )
+        if not (
+            np.allclose(plane.row, first.row, atol=1e-3)
+            and np.allclose(plane.column, first.column, atol=1e-3)
+        ):
+            raise InputError(
+                "images of different orientation lie in one series",
+                label,
+                "Split the series (a localiser may be in it).",
+            )
     normal = np.cross(first.row, first.column)
     return normal / np.linalg.norm(normal)
 
@@ -199,17 +230,25 @@ def _frames(places, label):
     warnings = []
     if counts.min() != counts.max():
         n_frames = int(counts.min())
-        warnings.append(f"{label}: {counts.min()} to {counts.max()} images per slice; "
-                        f"the first {n_frames} complete frames are used (was the run cancelled?)")
+        warnings.append(
+            f"{label}: {counts.min()} to {counts.max()} images per slice; "
+            f"the first {n_frames} complete frames are used (was the run cancelled?)"
+        )
     if n_frames == 1:
         return [[place[0] for place in places]], warnings
     keys = [key for key in ("TemporalPositionIdentifier", "AcquisitionNumber", "AcquisitionDateTime", "AcquisitionTime",
                             "TriggerTime", "InstanceNumber")
             if all(key in plane.times for place in places for plane in place)]  # fmt: skip
-    key = next((k for k in keys if all(len({str(p.times[k]) for p in place}) == len(place) for place in places)), None)
+    key = next(
+        (k for k in keys if all(len({str(p.times[k]) for p in place}) == len(place) for place in places)),
+        None,
+    )
     if key is None:
-        raise InputError("several images lie at one place and nothing tells their order", label,
-                         "Export the original series again with its timing tags.")
+        raise InputError(
+            "several images lie at one place and nothing tells their order",
+            label,
+            "Export the original series again with its timing tags.",
+        )
     ordered = [sorted(place, key=lambda plane: _sortable(plane.times[key])) for place in places]
     return [[place[t] for place in ordered] for t in range(n_frames)], warnings
 

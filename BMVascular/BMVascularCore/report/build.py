@@ -1,0 +1,197 @@
+"""The report of a run: one HTML file from what lies in the results folder."""
+
+import json
+from pathlib import Path
+
+from BMVascularCore.io import read_table
+from BMVascularCore.report.page import bullets, escape, figure, number, page, table
+
+_LESION_COLUMNS = (
+    ("name", "lesion"), ("volume_ml", "volume (mL)"), ("volume_se_ml", "± (mL)"),
+    ("longest_diameter_mm", "longest diameter (mm)"), ("perpendicular_diameter_mm", "perpendicular (mm)"),
+    ("enhancing_ml", "enhancing (mL)"), ("core_ml", "core (mL)"), ("oedema_ml", "oedema (mL)"),
+)  # fmt: skip
+_PHENOTYPE_COLUMNS = (
+    ("name", "lesion"), ("phenotype", "phenotype (rule label)"), ("stability", "rule stability"),
+    ("coverage", "coverage"), ("tier", "tier"),
+)  # fmt: skip
+
+
+def build_report(folder, extra=None):
+    """Write the report's HTML from a results folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds ``results.json`` and what it names.
+    extra : dict, optional
+        ``notes`` (list of str), ``truth`` (rows and columns), ``change`` (rows), ``methods`` (list of str),
+        ``timings`` (rows).
+
+    Returns
+    -------
+    str
+        HTML text.
+    """
+    folder = Path(folder)
+    index = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    pictures = _pictures(folder)
+    extra = extra or {}
+    parts = [f"<h1>{escape(index['title'])}</h1>", f'<div class="notice">{escape(index["notice"])}</div>']
+    if index["simulated"]:
+        parts.append(
+            '<div class="notice"><b>Simulated data.</b> Every image in this report is computed from a model; '
+            "no patient is shown.</div>"
+        )
+    parts.append(_summary(index, folder))
+    parts.append(_truth(extra.get("truth")))
+    for point in index["timepoints"]:
+        parts.append(_timepoint(point, folder, pictures))
+    parts.append(_change(extra.get("change")))
+    parts.append(_planning(index.get("planning"), folder, pictures))
+    parts.append(_closing(extra))
+    return page(index["title"], "\n".join(part for part in parts if part))
+
+
+def _pictures(folder):
+    path = folder / "pictures.json"
+    if not path.is_file():
+        return []
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, list) else content.get("pictures", [])
+
+
+def _shown(folder, pictures, **wanted):
+    chosen = [p for p in pictures if all(p.get(key) == value for key, value in wanted.items())]
+    return "".join(
+        figure(folder / p["file"], p.get("caption", "")) for p in chosen if (folder / p["file"]).is_file()
+    )
+
+
+def _summary(index, folder):
+    rows = []
+    for point in index["timepoints"]:
+        phenotypes = _by_name(folder, point.get("phenotype_table"))
+        for lesion in _rows(folder, point["lesions"].get("table")):
+            rows.append({"timepoint": point["label"], **lesion, **phenotypes.get(lesion["name"], {})})
+    columns = (("timepoint", "time point"), *_LESION_COLUMNS[:1], ("volume_ml", "volume (mL)"),
+               ("longest_diameter_mm", "longest diameter (mm)"), *_PHENOTYPE_COLUMNS[1:])  # fmt: skip
+    note = (
+        "Rule stability is the share of Monte Carlo draws with this label: how firmly the rule answers, "
+        "not how likely the biology is. Coverage is the weight of the inputs that were available."
+    )
+    return "<h2>Lesions at a glance</h2>" + table(rows, columns, text=("timepoint", "phenotype")) + (
+        f'<p class="soft">{escape(note)}</p>')  # fmt: skip
+
+
+def _rows(folder, name):
+    return read_table(folder / name) if name and (folder / name).is_file() else []
+
+
+def _by_name(folder, name):
+    return {row["name"]: row for row in _rows(folder, name)}
+
+
+def _truth(truth):
+    if not truth:
+        return ""
+    return "<h2>Computed against true</h2>" + table(
+        truth["rows"], truth["columns"], truth.get("caption", ""), text=truth.get("text", ())
+    )
+
+
+def _timepoint(point, folder, pictures):
+    days = f" (day {number(point['days'])})" if point.get("days") is not None else ""
+    parts = [f"<h2>{escape(point['label'])}{escape(days)}</h2>"]
+    parts.append(_shown(folder, pictures, kind="3d", timepoint=point["label"]))
+    parts.append(table(_rows(folder, point["lesions"].get("table")), _LESION_COLUMNS, "Measurements"))
+    explained = _explanations(folder, point)
+    for lesion in point["lesion_list"]:
+        parts.append(f"<h3>{escape(point['label'])} · {escape(lesion['name'])}</h3>")
+        parts.append(_shown(folder, pictures, kind="lesion", timepoint=point["label"], lesion=lesion["name"]))
+        parts.append(_evidence(explained.get(lesion["name"])))
+    if point.get("notes"):
+        parts.append(f"<h3>Notes on {escape(point['label'])}</h3>{bullets(point['notes'])}")
+    return "\n".join(parts)
+
+
+def _explanations(folder, point):
+    path = folder / point["folder"] / "phenotype" / "phenotype.json"
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {lesion["name"]: lesion for lesion in content.get("lesions", [])}
+
+
+def _evidence(lesion):
+    """Why the rule says what it says, row by row."""
+    if not lesion:
+        return ""
+    rows = [row for row in lesion.get("evidence", []) if row.get("value") is not None]
+    parts = [table(rows, (("input", "input"), ("value", "value"), ("unit", "unit"), ("score", "score (−1 … +1)"),
+                          ("weight", "weight"), ("contribution", "contribution"), ("discounted", "discounted because")),
+                   "Evidence: −1 speaks for co-option-compatible, +1 for angiogenic-compatible values",
+                   text=("input", "unit", "discounted"))]  # fmt: skip
+    parts.append(bullets([lesion.get("would_change"), *lesion.get("texts", [])]))
+    return "".join(parts)
+
+
+def _change(change):
+    if not change:
+        return ""
+    return (
+        "<h2>Change between time points</h2>"
+        + table(change["rows"], change["columns"], change.get("caption", ""), text=change.get("text", ()))
+        + bullets(change.get("notes", []))
+    )
+
+
+def _planning(planning, folder, pictures):
+    if not planning:
+        return ""
+    parts = ["<h2>Radiosurgery planning</h2>", _shown(folder, pictures, kind="planning")]
+    verdict = planning.get("verdict", "")
+    if verdict:
+        parts.append(
+            f'<p>Fusion of MRI and planning CT: <span class="{escape(verdict)}">{escape(verdict)}</span></p>'
+        )
+        parts.append(bullets(planning.get("reasons", [])))
+    for key, caption in (
+        ("targets_table", "Targets"),
+        ("metrics_table", "Dose check (no dose is calculated here)"),
+    ):
+        rows = _rows(folder, planning.get(key))
+        if rows:
+            columns = [(name, _heading(name)) for name in rows[0]][:14]
+            parts.append(table(rows, columns, caption, text=("name", "structure", "notes", "reason")))
+    parts.append(bullets(planning.get("notes", [])))
+    return "\n".join(parts)
+
+
+def _heading(column):
+    """``d98_gy`` to ``D98 (Gy)``."""
+    units = {"ml": "mL", "gy": "Gy", "mm": "mm", "s": "s"}
+    stem, _, unit = column.rpartition("_")
+    if stem and unit in units:
+        return (
+            f"{stem.replace('_', ' ').upper() if len(stem) <= 4 else stem.replace('_', ' ')} ({units[unit]})"
+        )
+    return column.replace("_", " ")
+
+
+def _closing(extra):
+    parts = []
+    if extra.get("methods"):
+        parts.append("<h2>Methods</h2>" + "".join(f"<p>{escape(text)}</p>" for text in extra["methods"]))
+    if extra.get("notes"):
+        parts.append("<h2>Warnings and notes</h2>" + bullets(extra["notes"]))
+    if extra.get("timings"):
+        parts.append(
+            table(
+                extra["timings"],
+                (("stage", "stage"), ("seconds", "seconds")),
+                "Time per stage",
+                text=("stage",),
+            )
+        )
+    return "".join(parts)
