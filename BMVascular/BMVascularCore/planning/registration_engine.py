@@ -247,7 +247,7 @@ def search_start(pyramid, guesses, wide, progress):
         ranked.sort(key=lambda item: item[0])
         starts += [rigid(angles, base, centre) for _, angles in ranked[:8]]
         starts += [rigid(angles, base, centre) for angles in rotation_grid(20, 20)[1:7]]
-        starts += [rigid((0, 0, 0), base + (0, 0, dz), centre) for dz in (-40, 40)]
+        starts += [rigid((0, 0, 0), base + np.array((0.0, 0.0, dz)), centre) for dz in (-40, 40)]
     quick = []
     for number, start in enumerate(starts):
         progress(0.4 + 0.4 * number / len(starts), "searching the pose")

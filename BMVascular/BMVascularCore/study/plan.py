@@ -179,7 +179,7 @@ def _seeds(entry, where):
 
 def _from_dicom(plan, folder, facts, progress):
     all_series = scan_folder(folder, progress)
-    roles = propose_roles([series for series in all_series])
+    roles = propose_roles(all_series)
     overrides = facts.get("roles", {})
     studies = {}
     for series in all_series:
@@ -241,7 +241,7 @@ def _days_between(dates):
 
 
 def _from_files(plan, folder, facts):
-    for number, entry in enumerate(facts["timepoints"] if "timepoints" in facts else [], start=1):
+    for number, entry in enumerate(facts.get("timepoints", []), start=1):
         sources = {}
         for role, given in entry.get("series", {}).items():
             if role not in ROLES:
