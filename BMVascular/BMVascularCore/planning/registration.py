@@ -26,7 +26,8 @@ from BMVascularCore.progress import share_of, silent
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
 GREEN_SPREAD_MM, RED_SPREAD_MM = 0.2, 0.5
 GREEN_INVERSE_MM, RED_INVERSE_MM = 0.5, 1.0
-GREEN_SURFACE_MM, RED_SURFACE_MM = 2.5, 5.0
+# a fixation mask that lies on the skin takes 3 to 4 mm of it
+GREEN_SURFACE_MM, RED_SURFACE_MM = 4.0, 5.5
 GREEN_OVERLAP, RED_OVERLAP = 0.75, 0.25
 LARGE_ROTATION_DEG, LARGE_SHIFT_MM = 20.0, 15.0
 
@@ -159,10 +160,9 @@ def _guesses(pyramid, fixed, moving, initial):
 def _best_refined(pyramid, candidates):
     """Refine the leading poses at 2 mm, the best at full resolution."""
     near = [pair for pair in candidates if pair[1] <= 0.8 * candidates[0][1]][:3]
-    middle = [engine.refine(pyramid, transform, fine=False) for transform, _ in near]
+    middle = [engine.refine(pyramid, transform, None) for transform, _ in near]
     best = min(middle, key=lambda pair: pair[1])[0]
-    overlap = engine.overlap_mask(pyramid, best)
-    return engine.optimise(pyramid, engine.FINE, best, overlap)
+    return engine.optimise(pyramid, engine.FINE, best, engine.truncated(pyramid, best))
 
 
 def _restarts(pyramid, transform, quality, progress):
@@ -179,7 +179,7 @@ def _restarts(pyramid, transform, quality, progress):
             transform.GetCenter(),
         )
         repeated, _ = engine.optimise(pyramid, engine.COARSE, moved, step_mm=1.5)
-        results.append(engine.refine(pyramid, repeated)[0])
+        results.append(engine.refine(pyramid, repeated, engine.REPEAT)[0])
     return results
 
 
@@ -189,7 +189,7 @@ def _inverse(pyramid, transform, probes, quality):
         return float("nan")
     swapped = pyramid.swapped()
     start = engine.as_euler(transform.GetInverse(), centroid_mm(swapped.fixed_mask))
-    back = engine.refine(swapped, start)[0]
+    back = engine.optimise(swapped, engine.REPEAT, start, engine.truncated(swapped, start))[0]
     there = [back.TransformPoint(transform.TransformPoint(p.tolist())) for p in probes]
     return float(np.linalg.norm(np.asarray(there) - probes, axis=1).mean())
 
@@ -227,7 +227,7 @@ def _overlap(pyramid, transform):
     return float(both.sum() / max(min(fixed.sum(), moving_count), 1))
 
 
-def mirrored_is_better(pyramid, transform, value):
+def mirrored_is_better(pyramid, transform):
     """True when the moving image, mirrored left to right, fits clearly better than as it is.
 
     Parameters
@@ -235,22 +235,25 @@ def mirrored_is_better(pyramid, transform, value):
     pyramid : registration_engine.Pyramid
     transform : SimpleITK.Euler3DTransform
         The pose found.
-    value : float
-        Its metric at the 2 mm level.
     """
-    centre = np.asarray(centroid_mm(pyramid.moving_mask))
-    mirrored = _mirrored(pyramid.moving, centre), _mirrored(pyramid.moving_mask, centre)
-    flipped = engine.Pyramid(pyramid.fixed, mirrored[0], pyramid.fixed_mask, mirrored[1])
-    found = engine.optimise(flipped, engine.COARSE, transform)[0]
-    return engine.optimise(flipped, engine.MIDDLE, found)[1] < 1.05 * value
+    centre = centroid_mm(pyramid.moving_mask)
+    fixed, moving = pyramid.images(engine.COARSE)
+    flipped = engine.Pyramid(
+        fixed, _mirrored(moving, centre), pyramid.fixed_mask, _mirrored(pyramid.moving_mask, centre)
+    )
+    own = engine.optimise(pyramid, engine.COARSE, transform)[1]
+    # a flip of a turned head turns the other way: start without rotation as well
+    starts = (transform, engine.rigid((0, 0, 0), transform.GetTranslation(), transform.GetCenter()))
+    return min(engine.optimise(flipped, engine.COARSE, start)[1] for start in starts) < 1.05 * own
 
 
 def _mirrored(image, centre):
     mirror = sitk.AffineTransform(3)
     mirror.SetMatrix((-1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
     mirror.SetCenter(centre.tolist())
-    return sitk.Resample(image, image, mirror, sitk.sitkLinear if image.GetPixelID() == sitk.sitkFloat32
-                         else sitk.sitkNearestNeighbor, 0.0, image.GetPixelID())  # fmt: skip
+    linear = image.GetPixelID() == sitk.sitkFloat32
+    how = sitk.sitkLinear if linear else sitk.sitkNearestNeighbor
+    return sitk.Resample(image, image, mirror, how, 0.0, image.GetPixelID())
 
 
 def _failed(transform, reason):
@@ -283,8 +286,7 @@ def _judge(pyramid, fixed, moving, transform, value, restarts, inverse, probes, 
         rotation,
         float(np.linalg.norm(transform.GetTranslation())),
     )
-    middle = engine.metric(pyramid, engine.MIDDLE, transform)
-    flipped = bool(restarts) and mirrored_is_better(pyramid, transform, middle)
+    flipped = bool(restarts) and mirrored_is_better(pyramid, transform)
     _add_reasons(result, flipped)
     if points_lps_mm is not None and len(points_lps_mm):
         result.points = _point_errors(transform, restarts, np.atleast_2d(points_lps_mm), inverse)

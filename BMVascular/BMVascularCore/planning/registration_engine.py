@@ -43,7 +43,9 @@ class Level:
 SEARCH = Level(6.0, 3.0, 4000, 4.0, 0.3, 25)
 COARSE = Level(4.0, 2.0, 15000, 3.0, 0.05, 60)
 MIDDLE = Level(2.0, 1.0, 30000, 1.0, 0.005, 80)
-FINE = Level(1.0, 0.5, 60000, 0.4, 0.001, 60, 48)
+# no smoothing at the last level: it moves the edges of thin bone and with them the result
+FINE = Level(1.0, 0.0, 50000, 0.4, 0.001, 80, 48)
+REPEAT = Level(1.0, 0.0, 25000, 0.4, 0.002, 50, 48)
 
 
 class Pyramid:
@@ -61,31 +63,41 @@ class Pyramid:
         self.fixed, self.moving = fixed, moving
         self.fixed_mask, self.moving_mask = fixed_mask, moving_mask
         self._cache = {}
+        self._masks = {}
 
     def swapped(self):
-        """The same pair with roles exchanged."""
-        return Pyramid(self.moving, self.fixed, self.moving_mask, self.fixed_mask)
+        """The same pair with roles exchanged; resampled images are shared."""
+        other = Pyramid(self.moving, self.fixed, self.moving_mask, self.fixed_mask)
+        other._cache = {key: (moving, fixed) for key, (fixed, moving) in self._cache.items()}
+        return other
 
     def images(self, level):
-        """Fixed image, moving image and dilated fixed mask at a level."""
-        if level not in self._cache:
-            box = _crop_box(self.fixed_mask)
-            fixed = on_grid(
-                _crop(self.fixed, box),
-                max(level.spacing_mm, 0.9 * min(self.fixed.GetSpacing())),
-                level.sigma_mm,
+        """Fixed and moving image at a level."""
+        key = (level.spacing_mm, level.sigma_mm)
+        if key not in self._cache:
+            self._cache[key] = tuple(
+                on_grid(
+                    _crop(image, _crop_box(mask)),
+                    max(level.spacing_mm, 0.9 * min(image.GetSpacing())),
+                    level.sigma_mm,
+                )
+                for image, mask in ((self.fixed, self.fixed_mask), (self.moving, self.moving_mask))
             )
-            moving = on_grid(
-                _crop(self.moving, _crop_box(self.moving_mask)),
-                max(level.spacing_mm, 0.9 * min(self.moving.GetSpacing())),
-                level.sigma_mm,
-            )
+        return self._cache[key]
+
+    def mask(self, level):
+        """The fixed head with 9 mm around it, on the fixed image of a level."""
+        key = (level.spacing_mm, level.sigma_mm)
+        if key not in self._masks:
             dilated = sitk.BinaryDilate(self.fixed_mask, [3, 3, 3])
-            mask = sitk.Resample(
-                dilated, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
-            )
-            self._cache[level] = (fixed, moving, mask)
-        return self._cache[level]
+            self._masks[key] = _nearest(dilated, self.images(level)[0])
+        return self._masks[key]
+
+
+def _nearest(mask, reference, transform=None):
+    return sitk.Resample(
+        mask, reference, transform or sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+    )
 
 
 def _crop_box(mask, margin_mm=18.0):
@@ -139,11 +151,9 @@ def as_euler(transform, centre_mm):
 
 
 def _method(pyramid, level, overlap=None):
-    fixed, _, mask = pyramid.images(level)
+    mask = pyramid.mask(level)
     if overlap is not None:
-        mask = mask * sitk.Resample(
-            overlap, fixed, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
-        )
+        mask = mask * _nearest(overlap, mask)
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(level.bins)
     method.SetMetricFixedMask(mask)
@@ -157,7 +167,7 @@ def _method(pyramid, level, overlap=None):
 
 def metric(pyramid, level, transform):
     """Mattes mutual information of a pose (negative; lower is better), inf where images do not meet."""
-    fixed, moving, _ = pyramid.images(level)
+    fixed, moving = pyramid.images(level)
     method = _method(pyramid, level)
     method.SetInitialTransform(transform)
     try:
@@ -175,7 +185,7 @@ def optimise(pyramid, level, start, overlap=None, step_mm=None):
     value : float
         The metric reached (lower is better), inf when the images do not meet.
     """
-    fixed, moving, _ = pyramid.images(level)
+    fixed, moving = pyramid.images(level)
     method = _method(pyramid, level, overlap)
     method.SetOptimizerAsRegularStepGradientDescent(
         step_mm or level.step_mm,
@@ -208,7 +218,7 @@ def overlap_mask(pyramid, transform, erode_mm=8.0):
     ] = 1
     image = sitk.GetImageFromArray(inside)
     image.CopyInformation(moving)
-    return sitk.Resample(image, pyramid.fixed_mask, transform, sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
+    return _nearest(image, pyramid.fixed_mask, transform)
 
 
 def rotation_grid(limit_deg, step_deg):
@@ -240,9 +250,9 @@ def search_start(pyramid, guesses, wide, progress):
         centre = np.asarray(guesses[0].GetCenter())
         base = np.asarray(guesses[0].GetTranslation())
         ranked = []
-        for number, angles in enumerate(rotation_grid(60, 20)):
-            if number % 20 == 0:
-                progress(0.4 * number / 343, "searching the pose")
+        for number, angles in enumerate(rotation_grid(60, 30)):
+            if number % 10 == 0:
+                progress(0.4 * number / 125, "searching the pose")
             ranked.append((metric(pyramid, SEARCH, rigid(angles, base, centre)), tuple(angles)))
         ranked.sort(key=lambda item: item[0])
         starts += [rigid(angles, base, centre) for _, angles in ranked[:8]]
@@ -274,19 +284,24 @@ def _distinct(results, apart_mm=6.0):
     return [(transform, value) for transform, value, _ in kept]
 
 
-def refine(pyramid, start, fine=True):
-    """Refine a coarse pose to the finest level that the voxels support.
+def truncated(pyramid, transform):
+    """The overlap mask where the moving image cuts the head off, None where it covers all of it."""
+    overlap = overlap_mask(pyramid, transform)
+    head = sitk.GetArrayViewFromImage(pyramid.fixed_mask)
+    share = float((sitk.GetArrayViewFromImage(overlap) * head).sum()) / max(float(head.sum()), 1.0)
+    return overlap if 0.03 < share < 0.97 else None
+
+
+def refine(pyramid, start, finest=FINE):
+    """Refine a coarse pose at 2 mm and then at a finest level (None to stop at 2 mm).
 
     Returns
     -------
     transform : SimpleITK.Euler3DTransform
     value : float
     """
-    overlap = overlap_mask(pyramid, start)
-    share = sitk.GetArrayViewFromImage(overlap * pyramid.fixed_mask).sum() / max(
-        sitk.GetArrayViewFromImage(pyramid.fixed_mask).sum(), 1)  # fmt: skip
-    overlap = overlap if share > 0.03 else None
+    overlap = truncated(pyramid, start)
     transform, value = optimise(pyramid, MIDDLE, start, overlap)
-    if fine:
-        transform, value = optimise(pyramid, FINE, transform, overlap)
+    if finest is not None:
+        transform, value = optimise(pyramid, finest, transform, overlap)
     return transform, value
