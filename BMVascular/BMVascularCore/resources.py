@@ -6,7 +6,8 @@ from pathlib import Path
 from BMVascularCore.errors import BMVascularError
 
 _HERE = Path(__file__).resolve().parent
-# wheel, installed extension (flat), source tree: the first that holds the evidence table wins
+# wheel, installed extension (flat), source tree: the first that holds our colour tables wins (modules
+# keep a Resources folder of their own, with icons and forms)
 _PLACES = (_HERE / "Resources", _HERE.parent / "Resources", _HERE.parent.parent / "Resources")
 
 
@@ -20,7 +21,7 @@ def resource_dir():
         When the installation is incomplete.
     """
     for place in _PLACES:
-        if (place / "Evidence").is_dir():
+        if (place / "ColorTables").is_dir():
             return place
     raise BMVascularError("The Resources folder of BMVascular is missing: install the extension again.")
 

@@ -1,0 +1,194 @@
+"""Label images of Core to segmentation nodes (names, colours, terminology, review state) and back."""
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.volume import Volume, ras_lps
+from BMVascularLib.scene import logicOf
+from BMVascularLib.volumes import addVolume, arrayOfImageData, geometryOfIjkToRas, ijkToRas, vtkMatrix
+
+REVIEW_STATES = ("NotStarted", "InProgress", "Completed", "Flagged")
+
+# DICOM context groups 7150, 7159 and 7169: scheme^code^meaning
+_CATEGORY = "SCT^49755003^Morphologically Altered Structure"
+_REGION = "SCT^12738006^Brain"
+TERMINOLOGY = {
+    "metastasis": "SCT^14799000^Neoplasm, Secondary",
+    "enhancing": "NCIt^C113842^Enhancing Lesion",
+    "core": "NCIt^C81175^Non-Enhancing Lesion",
+    "oedema": "SCT^79654002^Edema",
+    "haemorrhage": "SCT^50960005^Hemorrhage",
+    "mass": "SCT^4147007^Mass",
+}
+
+# label in compartments.nrrd: name, colour (Okabe-Ito), kind
+COMPARTMENTS = {
+    1: ("Enhancing", (0.90, 0.62, 0.0), "enhancing"),
+    2: ("Non-enhancing core", (0.0, 0.45, 0.70), "core"),
+    3: ("Oedema", (0.34, 0.71, 0.91), "oedema"),
+    4: ("Haemorrhage", (0.84, 0.37, 0.0), "haemorrhage"),
+}
+
+
+def terminologyEntry(kind):
+    """Slicer's terminology string of a kind of segment (key of ``TERMINOLOGY``)."""
+    return (
+        f"Segmentation category and type - DICOM master list~{_CATEGORY}~{TERMINOLOGY[kind]}~^^"
+        f"~Anatomic codes - DICOM master list~{_REGION}~^^"
+    )
+
+
+def orientedImageOfArray(array, geometry):
+    """vtkOrientedImageData of a (k, j, i) label array, as segments hold it."""
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(array.shape[2], array.shape[1], array.shape[0])
+    stored = np.ascontiguousarray(array)
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(stored.ravel(), deep=True))
+    image.SetImageToWorldMatrix(vtkMatrix(ijkToRas(geometry)))
+    return image
+
+
+def addSegmentation(scene, labels, segments, name, reference=None):
+    """Add a label image as a segmentation; all segments share one layer.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    labels : BMVascularCore.volume.Volume
+        Whole numbers, 0 is background.
+    segments : list of dict
+        ``label``, ``name``, ``color`` (r, g, b from 0 to 1), ``kind`` (key of ``TERMINOLOGY``);
+        optional ``id``. Labels without a voxel are left out.
+    name : str
+    reference : vtkMRMLVolumeNode, optional
+        Its voxel grid becomes the segmentation's reference geometry.
+
+    Returns
+    -------
+    vtkMRMLSegmentationNode
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    if reference is not None:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
+    array = labels.array.astype(np.uint8 if labels.array.max() < 256 else np.int16)
+    layer = orientedImageOfArray(array, labels.geometry)
+    present = {int(value) for value in np.unique(array)}
+    for facts in segments:
+        if facts["label"] in present:
+            _addSegment(node.GetSegmentation(), layer, facts)
+    return node
+
+
+def _addSegment(segmentation, layer, facts):
+    segment = slicer.vtkSegment()
+    segment.SetName(facts["name"])
+    segment.SetColor(*facts["color"])
+    segment.SetLabelValue(int(facts["label"]))
+    segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry(facts["kind"]))
+    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    segment.AddRepresentation(representation, layer)
+    segmentation.AddSegment(segment, facts.get("id") or f"segment_{facts['label']}")
+
+
+def setReviewState(segment, state):
+    """Set how far a person has reviewed a segment: one of ``REVIEW_STATES``."""
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetSegmentStatus(segment, getattr(logic, state))
+
+
+def reviewState(segment):
+    """How far a person has reviewed a segment."""
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    return REVIEW_STATES[[getattr(logic, state) for state in REVIEW_STATES].index(logic.GetSegmentStatus(segment))]
+
+
+def segmentIds(node):
+    """Ids of the segments, in order."""
+    segmentation = node.GetSegmentation()
+    return [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+
+
+def labelsOfNode(node, geometry):
+    """Label image of a segmentation on a voxel grid.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+    geometry : BMVascularCore.volume.Geometry
+        The wanted grid, in world space; segments outside it are cut off.
+
+    Returns
+    -------
+    labels : BMVascularCore.volume.Volume
+        int32; the label is the position of the segment, from 1.
+    names : dict
+        Label to segment name.
+
+    Raises
+    ------
+    InputError
+        No segments.
+    """
+    ids = segmentIds(node)
+    if not ids:
+        raise InputError("holds no segments", node.GetName(), "Segment a lesion first.")
+    scene = node.GetScene()
+    grid = addVolume(scene, Volume(np.zeros(geometry.shape, np.uint8), geometry, "grid"), labelMap=True)
+    exported = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "exported")
+    labels = np.zeros(geometry.shape, np.int32)
+    try:
+        for label, segmentId in enumerate(ids, start=1):
+            chosen = vtk.vtkStringArray()
+            chosen.InsertNextValue(segmentId)
+            logicOf(scene, "segmentations").ExportSegmentsToLabelmapNode(node, chosen, exported, grid)
+            labels[_onGrid(exported, geometry)] = label
+    finally:
+        for temporary in (grid, exported):
+            for display in range(temporary.GetNumberOfDisplayNodes()):
+                scene.RemoveNode(temporary.GetNthDisplayNode(display))
+            scene.RemoveNode(temporary)
+    names = {label: node.GetSegmentation().GetSegment(i).GetName() for label, i in enumerate(ids, start=1)}
+    return Volume(labels, geometry, node.GetName()), names
+
+
+def _onGrid(exported, geometry):
+    """Mask of an exported label map on the grid that it was exported to."""
+    array = arrayOfImageData(exported.GetImageData()) != 0
+    if array.shape != tuple(geometry.shape):
+        raise InputError("was exported to another grid", exported.GetName(), "Check its transforms.")
+    return array
+
+
+def centersRas(labels):
+    """Centre of every label of a label image.
+
+    Parameters
+    ----------
+    labels : BMVascularCore.volume.Volume
+
+    Returns
+    -------
+    dict
+        Label to RAS mm.
+    """
+    index = np.argwhere(labels.array > 0)
+    values = labels.array[tuple(index.T)]
+    centers = {int(v): index[values == v].mean(axis=0) for v in np.unique(values)}
+    return {v: tuple(ras_lps(labels.geometry.points_of(center)).tolist()) for v, center in centers.items()}
+
+
+def labelGeometryOfSegment(node, segmentId):
+    """World geometry and array of one segment's own label map (cropped to its layer)."""
+    image = slicer.vtkOrientedImageData()
+    slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentBinaryLabelmapRepresentation(node, segmentId, image)
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    array = arrayOfImageData(image)
+    affine = np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
+    start = np.array([*image.GetExtent()[::2], 1.0])
+    affine[:, 3] = affine @ start
+    return array, geometryOfIjkToRas(affine, array.shape, node.GetName())

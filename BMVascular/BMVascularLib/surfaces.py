@@ -1,0 +1,142 @@
+"""Surfaces for 3D views: the head, and isodose surfaces that also draw lines on slices."""
+
+import numpy as np
+import SimpleITK as sitk
+import vtk
+
+from BMVascularCore.volume import Geometry, resample
+from BMVascularLib.volumes import ijkToRas, imageDataOfArray, vtkMatrix
+
+_HEAD_GRID_MM = 2.5
+
+
+def surfaceOfArray(array, geometry, level, smooth=0, keep=1.0):
+    """Surface of an image at a value, in RAS mm.
+
+    Parameters
+    ----------
+    array : ndarray, shape (k, j, i)
+    geometry : BMVascularCore.volume.Geometry
+    level : float
+    smooth : int
+        Windowed-sinc iterations.
+    keep : float
+        Share of the triangles to keep.
+
+    Returns
+    -------
+    vtkPolyData
+    """
+    contour = vtk.vtkFlyingEdges3D()
+    contour.SetInputData(imageDataOfArray(array))
+    contour.SetValue(0, float(level))
+    contour.ComputeGradientsOff()
+    contour.ComputeNormalsOff()
+    last = contour
+    if smooth:
+        last = _after(vtk.vtkWindowedSincPolyDataFilter(), last)
+        last.SetNumberOfIterations(smooth)
+        last.SetPassBand(0.02)
+        last.NormalizeCoordinatesOn()
+    if keep < 1:
+        last = _after(vtk.vtkQuadricDecimation(), last)
+        last.SetTargetReduction(1.0 - keep)
+    toRas = vtk.vtkTransform()
+    toRas.SetMatrix(vtkMatrix(ijkToRas(geometry)))
+    last = _after(vtk.vtkTransformPolyDataFilter(), last)
+    last.SetTransform(toRas)
+    last = _after(vtk.vtkPolyDataNormals(), last)
+    last.SplittingOff()
+    last.ConsistencyOn()
+    last.AutoOrientNormalsOn()
+    last.Update()
+    return last.GetOutput()
+
+
+def _after(stage, previous):
+    stage.SetInputConnection(previous.GetOutputPort())
+    return stage
+
+
+def headMask(volume):
+    """Head on a coarse grid: bright enough, one piece, without holes.
+
+    Returns
+    -------
+    array : ndarray of float32
+    geometry : BMVascularCore.volume.Geometry
+    """
+    fine = volume.geometry
+    shape_ijk = np.ceil(np.array(fine.shape[::-1]) * fine.spacing_mm / _HEAD_GRID_MM).astype(int)
+    coarse = Geometry(
+        tuple(int(n) for n in shape_ijk[::-1]), (_HEAD_GRID_MM,) * 3, fine.origin_mm, fine.direction
+    )
+    image = sitk.SmoothingRecursiveGaussian(resample(volume, coarse).to_sitk(), 3.0)
+    # one third of the two-class threshold: dark skull between scalp and brain still counts as head
+    two = sitk.OtsuThresholdImageFilter()
+    two.Execute(image)
+    mask = sitk.BinaryMorphologicalClosing(image > two.GetThreshold() / 3.0, (5, 5, 5))
+    mask = sitk.RelabelComponent(sitk.ConnectedComponent(mask)) == 1
+    mask = sitk.BinaryFillhole(mask)
+    return sitk.GetArrayFromImage(sitk.Cast(mask, sitk.sitkFloat32)), coarse
+
+
+def addHeadSurface(scene, volume, name, opacity=0.15):
+    """Add a translucent surface of the head made from a T1-weighted image.
+
+    Returns
+    -------
+    vtkMRMLModelNode
+    """
+    array, geometry = headMask(volume)
+    array[[0, -1]] = 0
+    array[:, [0, -1]] = 0
+    array[:, :, [0, -1]] = 0
+    surface = surfaceOfArray(array, geometry, 0.5, smooth=30, keep=0.5)
+    return addModel(scene, surface, name, (0.78, 0.70, 0.64), opacity=opacity, onSlices=False)
+
+
+def addIsodose(scene, dose, level_gy, name, color, width=2):
+    """Add an isodose surface; slices show it as a line.
+
+    Parameters
+    ----------
+    dose : BMVascularCore.volume.Volume
+        Gy.
+
+    Returns
+    -------
+    vtkMRMLModelNode
+    """
+    array = np.pad(np.nan_to_num(dose.array).astype(np.float32), 1)
+    affine = dose.geometry.affine_lps
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
+    surface = surfaceOfArray(array, Geometry.of_affine(affine, array.shape), level_gy)
+    node = addModel(scene, surface, name, color, opacity=0.3, onSlices=True, width=width)
+    node.SetAttribute("BMVascular.IsodoseGy", f"{level_gy:g}")
+    return node
+
+
+def addModel(scene, surface, name, color, opacity=1.0, onSlices=False, width=2):
+    """Add a surface as a model node."""
+    node = scene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    node.SetAndObservePolyData(surface)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetColor(*color)
+    display.SetOpacity(opacity)
+    display.SetVisibility2D(onSlices)
+    display.SetSliceIntersectionThickness(width)
+    display.SetBackfaceCulling(False)
+    display.SetScalarVisibility(False)
+    return node
+
+
+def boundsOf(node):
+    """RAS bounds of a model node in the world."""
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    return bounds
+
+
+__all__ = ["addHeadSurface", "addIsodose", "addModel", "boundsOf", "headMask", "surfaceOfArray"]
