@@ -33,7 +33,7 @@ def seeds_from(args, call):
 def run(args, folder, call):
     """Run ``run``; see ``BMVascularCore.cli``."""
     call.add_input("study", args.study)
-    plan = read_plan(args.study, seeds_from(args, call), call.progress)
+    plan = read_plan(args.study, seeds_from(args, call), progress=call.progress)
     done = run_study(plan, folder, pictures=not args.no_pictures, progress=call.progress)
     for note in done.notes:
         call.warnings.append(note)

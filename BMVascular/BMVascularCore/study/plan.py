@@ -106,7 +106,7 @@ class StudyPlan:
     prescription_gy: float | None = None
 
 
-def read_plan(folder, seeds=(), progress=None):
+def read_plan(folder, seeds=(), seeds_required=True, progress=None):
     """Make the plan of a run.
 
     Parameters
@@ -115,6 +115,8 @@ def read_plan(folder, seeds=(), progress=None):
         A DICOM folder, or a folder with ``study.json``.
     seeds : list of Seed, optional
         Seeds for the first time point, added to those of ``study.json``.
+    seeds_required : bool
+        False where the user will click them (panels).
     progress : callable, optional
 
     Returns
@@ -144,7 +146,7 @@ def read_plan(folder, seeds=(), progress=None):
         _from_files(plan, folder, facts)
     if plan.timepoints and seeds:
         plan.timepoints[0].seeds.extend(seeds)
-    _check(plan, folder)
+    _check(plan, folder, seeds_required)
     return plan
 
 
@@ -270,7 +272,7 @@ def _from_files(plan, folder, facts):
         )
 
 
-def _check(plan, folder):
+def _check(plan, folder, seeds_required):
     if not plan.timepoints:
         raise InputError(
             "describes no time point", folder.name, "Add timepoints to study.json, or give a DICOM folder."
@@ -282,7 +284,7 @@ def _check(plan, folder):
                 folder.name,
                 "Add it, or correct the roles in study.json.",
             )
-        if not point.seeds:
+        if seeds_required and not point.seeds:
             raise InputError(
                 f"{point.label} has no lesion seeds",
                 folder.name,

@@ -1,0 +1,36 @@
+"""Long work behind a progress dialog that stays responsive and can be cancelled."""
+
+import slicer
+
+from BMVascularCore.errors import Cancelled
+
+
+def runTask(title, work):
+    """Run long work with progress and Cancel.
+
+    Parameters
+    ----------
+    title : str
+    work : callable
+        Takes a progress callable as Core's functions do.
+
+    Returns
+    -------
+    object
+        What ``work`` returns; None when the user cancelled.
+    """
+    dialog = slicer.util.createProgressDialog(labelText=title, maximum=100)
+
+    def progress(fraction, message=""):
+        dialog.value = int(100 * min(max(fraction, 0.0), 1.0))
+        dialog.labelText = f"{title}\n{message}" if message else title
+        slicer.app.processEvents()
+        if dialog.wasCanceled:
+            raise Cancelled()
+
+    try:
+        return work(progress)
+    except Cancelled:
+        return None
+    finally:
+        dialog.close()
