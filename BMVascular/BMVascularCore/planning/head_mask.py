@@ -138,7 +138,7 @@ def mask_points(mask, count=400, seed=0):
     return np.array([mask.TransformIndexToPhysicalPoint([int(v) for v in index[i][::-1]]) for i in chosen])
 
 
-def surface_points(mask):
+def surface_points(mask, every=1):
     """Voxels of a mask that touch the outside, but not where the image ends, LPS mm, shape (n, 3)."""
     array = sitk.GetArrayFromImage(mask).astype(bool)
     edge = array & ~sitk.GetArrayFromImage(sitk.BinaryErode(mask, [1, 1, 1])).astype(bool)
@@ -147,7 +147,7 @@ def surface_points(mask):
             cut = [slice(None)] * 3
             cut[axis] = end
             edge[tuple(cut)] = False
-    index = np.argwhere(edge)[::7]
+    index = np.argwhere(edge)[::every]
     return np.array(
         [mask.TransformIndexToPhysicalPoint([int(v) for v in row[::-1]]) for row in index]
     ).reshape(-1, 3)

@@ -26,8 +26,7 @@ from BMVascularCore.progress import share_of, silent
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
 GREEN_SPREAD_MM, RED_SPREAD_MM = 0.2, 0.5
 GREEN_INVERSE_MM, RED_INVERSE_MM = 0.5, 1.0
-# a fixation mask that lies on the skin takes 3 to 4 mm of it
-GREEN_SURFACE_MM, RED_SURFACE_MM = 4.0, 5.5
+GREEN_SURFACE_MM, RED_SURFACE_MM = 2.5, 5.0
 GREEN_OVERLAP, RED_OVERLAP = 0.75, 0.25
 LARGE_ROTATION_DEG, LARGE_SHIFT_MM = 20.0, 15.0
 
@@ -203,7 +202,7 @@ def surface_agreement(pyramid, transform):
 
     Only where the moving image looks; empty when fewer than 50 points remain.
     """
-    fixed, moving = surface_points(pyramid.fixed_mask), surface_points(pyramid.moving_mask)
+    fixed, moving = surface_points(pyramid.fixed_mask, 7), surface_points(pyramid.moving_mask)
     if len(fixed) < 50 or len(moving) < 50:
         return np.zeros(0)
     mapped = _mapped(transform, fixed)

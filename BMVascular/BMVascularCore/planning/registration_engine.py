@@ -29,6 +29,8 @@ class Level:
     iterations : int
     bins : int
         Histogram bins of the metric.
+    relaxation : float
+        Factor of the step at each turn; a valley that is narrow and oblique needs a slow decay.
     """
 
     spacing_mm: float
@@ -38,14 +40,15 @@ class Level:
     min_step_mm: float
     iterations: int
     bins: int = 32
+    relaxation: float = 0.6
 
 
 SEARCH = Level(6.0, 3.0, 4000, 4.0, 0.3, 25)
-COARSE = Level(4.0, 2.0, 15000, 3.0, 0.05, 60)
-MIDDLE = Level(2.0, 1.0, 30000, 1.0, 0.005, 80)
+COARSE = Level(4.0, 2.0, 15000, 3.0, 0.05, 100, relaxation=0.85)
+MIDDLE = Level(2.0, 1.0, 25000, 1.0, 0.01, 100, relaxation=0.8)
 # no smoothing at the last level: it moves the edges of thin bone and with them the result
-FINE = Level(1.0, 0.0, 50000, 0.4, 0.001, 80, 48)
-REPEAT = Level(1.0, 0.0, 25000, 0.4, 0.002, 50, 48)
+FINE = Level(1.0, 0.0, 50000, 0.4, 0.001, 80, 48, 0.7)
+REPEAT = Level(1.0, 0.0, 25000, 0.4, 0.002, 60, 48, 0.7)
 
 
 class Pyramid:
@@ -191,7 +194,7 @@ def optimise(pyramid, level, start, overlap=None, step_mm=None):
         step_mm or level.step_mm,
         level.min_step_mm,
         level.iterations,
-        relaxationFactor=0.6,
+        relaxationFactor=level.relaxation,
         gradientMagnitudeTolerance=1e-6,
     )
     method.SetOptimizerScalesFromPhysicalShift()
