@@ -1,7 +1,7 @@
 """Work through many voxels in pieces that bound the memory.
 
 Matrix products may round differently for different matrix sizes. So that a result does not depend on
-the size of a piece, pieces start on fixed block borders and the kernels work on whole blocks.
+the size of a piece, pieces are whole numbers of blocks and the kernels work block by block.
 """
 
 import numpy as np
@@ -28,12 +28,12 @@ def pieces(n_voxels, chunk=None):
 
 
 def by_blocks(function, curves, progress=None):
-    """Apply a kernel to blocks of exactly ``BLOCK`` rows and join the results.
+    """Apply a kernel to blocks of ``BLOCK`` rows (the last may be shorter) and join the results.
 
     Parameters
     ----------
     function : callable
-        Takes an array (BLOCK, t) and returns a dict of arrays whose first axis is BLOCK.
+        Takes an array (b, t) and returns a dict of arrays whose first axis is b.
     curves : ndarray, shape (v, t)
     progress : callable, optional
         Called with a fraction after each block.
@@ -45,11 +45,8 @@ def by_blocks(function, curves, progress=None):
     results = []
     n = len(curves)
     for start in range(0, max(n, 1), BLOCK):
-        block = np.zeros((BLOCK, curves.shape[1]))
         stop = min(start + BLOCK, n)
-        block[: stop - start] = curves[start:stop]
-        result = function(block)
-        results.append({name: values[: stop - start] for name, values in result.items()})
+        results.append(function(np.ascontiguousarray(curves[start:stop], float)))
         if progress is not None:
             progress(stop / max(n, 1))
     return {name: np.concatenate([r[name] for r in results]) for name in results[0]}

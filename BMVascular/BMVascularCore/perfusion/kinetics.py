@@ -2,11 +2,14 @@
 
 import numpy as np
 
-from BMVascularCore.perfusion import separable
+from BMVascularCore.perfusion import nonlinear, separable
 from BMVascularCore.perfusion.chunks import by_blocks
 from BMVascularCore.perfusion.convolution import PlasmaCurve
 from BMVascularCore.perfusion.dce_settings import MODEL_INDEX, N_PARAMETERS
+from BMVascularCore.perfusion.nonlinear import CurveModel
 from BMVascularCore.perfusion.selection import choose
+
+_DELAY_STEP_MIN = 1.0 / 60.0
 
 
 class KineticFitter:
@@ -33,14 +36,13 @@ class KineticFitter:
         self.plasma = self.curve.value(self.times_min)
         self.area = self.curve.integral(self.times_min)
         self.delays_min = np.asarray(delay_range_s, float) / 60.0 if fit_delay else None
-        self._table = None
+        self._tables = {}
 
-    @property
-    def table(self):
-        """Shared table of model curves, made when first needed."""
-        if self._table is None:
-            self._table = separable.build_table(self.curve, self.times_min)
-        return self._table
+    def table(self, delay_min=0.0):
+        """Shared table of model curves at one arrival delay, made when first needed."""
+        if delay_min not in self._tables:
+            self._tables[delay_min] = separable.build_table(self.curve, self.times_min - delay_min)
+        return self._tables[delay_min]
 
     def fit(self, curves, progress=None):
         """Fit curves.
@@ -72,9 +74,20 @@ class KineticFitter:
             return {"rss": np.einsum("vt,vt->v", curves, curves), "bound": np.zeros(len(curves), bool)}
         if name == "vp":
             return separable.fit_plasma_block(self.plasma, curves)
+        if self.delays_min is not None or name == "2cxm":
+            return self._fit_nonlinear(name, curves)
         if name == "patlak":
             return _with_ps(separable.fit_patlak_block(self.plasma, self.area, curves))
-        return separable.fit_block(self.table, curves, with_plasma=name == "etofts")
+        return separable.fit_block(self.table(), curves, with_plasma=name == "etofts")
+
+    def _fit_nonlinear(self, name, curves):
+        model = CurveModel(name, self.curve, self.times_min, self.delays_min)
+        delays = [0.0]
+        if self.delays_min is not None:
+            low, high = self.delays_min
+            delays = np.linspace(low, high, 1 + int(np.ceil((high - low) / _DELAY_STEP_MIN - 1e-9)))
+        tables = [(delay, self.table(float(delay))) for delay in delays]
+        return nonlinear.fit_block(model, tables, curves)
 
     def _fit_auto(self, curves):
         """Fit the nested candidates and keep the one with the smallest AICc."""
