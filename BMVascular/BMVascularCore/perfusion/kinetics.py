@@ -81,7 +81,8 @@ class KineticFitter:
         return separable.fit_block(self.table(), curves, with_plasma=name == "etofts")
 
     def _fit_nonlinear(self, name, curves):
-        model = CurveModel(name, self.curve, self.times_min, self.delays_min)
+        table = self.table() if self.delays_min is None else None
+        model = CurveModel(name, self.curve, self.times_min, self.delays_min, table)
         delays = [0.0]
         if self.delays_min is not None:
             low, high = self.delays_min

@@ -9,7 +9,7 @@ from BMVascularCore.perfusion import separable
 from BMVascularCore.perfusion.refine import refine
 
 FLOW_MAX_PER_MIN = 5.0
-_PAIR_STRIDE = 3
+_PAIR_STRIDE = 6
 _LEAST = 1e-6
 
 # model -> fitted parameters, lower and upper bounds (rates per minute); Tofts-like models are bounded
@@ -33,9 +33,12 @@ class CurveModel:
     times_min : ndarray, shape (t,)
     delays_min : (float, float), optional
         Range of the arrival delay; not fitted without.
+    table : KepTable, optional
+        Without a delay: work in the compressed space of this table instead of on the frames.
     """
 
-    def __init__(self, name, curve, times_min, delays_min=None):
+    def __init__(self, name, curve, times_min, delays_min=None, table=None):
+        self.table = table
         self.name, self.curve, self.times = name, curve, times_min
         names, lower, upper = _BOXES[name]
         self.delays = delays_min
@@ -46,6 +49,10 @@ class CurveModel:
 
     def evaluate(self, theta, rows=None):
         """Curves (v, t) and their Jacobian (v, p, t)."""
+        if self.table is not None:
+            query, plasma = None, np.broadcast_to(self.table.plasma, (len(theta), len(self.table.plasma)))
+            model, columns, _ = self._exchange(theta, query, plasma)
+            return model, np.stack(columns, axis=1)
         if self.delays is None:
             query = np.broadcast_to(self.times, (len(theta), len(self.times)))
         else:
@@ -56,6 +63,13 @@ class CurveModel:
         if self.delays is not None:
             columns.append(-rate)
         return model, np.stack(columns, axis=1)
+
+    def _atoms(self, rate, query):
+        """Convolution with ``exp(-rate t)`` and minus its derivative by the rate."""
+        if self.table is None:
+            return self.curve.exponential(rate, query, order=1)
+        value, slope = separable.interpolate_atoms(self.table, np.log(rate))
+        return value, -slope / rate[:, None]
 
     def _patlak(self, theta, query, plasma):
         ktrans, vp = theta[:, 0, None], theta[:, 1, None]
@@ -77,8 +91,8 @@ class CurveModel:
     def _exchange(self, theta, query, plasma):
         amplitudes, gradient = _exchange_amplitudes(theta[:, :4])
         a, b, fast, slow = (amplitudes[:, i] for i in range(4))
-        f1, g1 = self.curve.exponential(fast, query, order=1)
-        f2, g2 = self.curve.exponential(slow, query, order=1)
+        f1, g1 = self._atoms(fast, query)
+        f2, g2 = self._atoms(slow, query)
         a, b = a[:, None], b[:, None]
         natural = np.stack([f1, f2, -a * g1, -b * g2], axis=1)
         columns = np.matmul(gradient, natural)
@@ -137,8 +151,12 @@ def fit_block(model, tables, curves):
         Parameters, ``se_*``, ``rss``, ``bound``.
     """
     start = _start(model, tables, curves)
+    data, rest = curves, 0.0
+    if model.table is not None:
+        data = curves @ model.table.basis
+        rest = np.einsum("vt,vt->v", curves, curves) - np.einsum("vr,vr->v", data, data)
     theta, rss, normal = refine(
-        lambda values, rows: model.evaluate(values), curves, start, model.lower, model.upper
+        lambda values, rows: model.evaluate(values), data, start, model.lower, model.upper, rest
     )
     return _report(model, theta, rss, normal, curves.shape[1])
 

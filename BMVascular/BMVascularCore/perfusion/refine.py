@@ -2,11 +2,11 @@
 
 import numpy as np
 
-_MOST_STEPS = 40
-_TOLERANCE = 1e-9
+_MOST_STEPS = 25
+_TOLERANCE = 1e-7
 
 
-def refine(evaluate, data, start, lower, upper, steps=_MOST_STEPS):
+def refine(evaluate, data, start, lower, upper, rest=0.0, steps=_MOST_STEPS):
     """Refine many fits together.
 
     Bounds are part of the solve: a parameter at its bound with the gradient pointing outward is held
@@ -19,6 +19,8 @@ def refine(evaluate, data, start, lower, upper, steps=_MOST_STEPS):
     data : ndarray, shape (v, t)
     start : ndarray, shape (v, p)
     lower, upper : array_like, shape (p,)
+    rest : ndarray, shape (v,), or float
+        Residual sum of squares outside the space of the data given.
     steps : int
 
     Returns
@@ -29,22 +31,25 @@ def refine(evaluate, data, start, lower, upper, steps=_MOST_STEPS):
         Jacobian products at the solution.
     """
     theta = np.clip(start, lower, upper)
+    rest = np.broadcast_to(np.maximum(rest, 0.0), (len(data),))
     rss, gradient, normal = _quadratic(evaluate, data, theta, np.arange(len(data)))
+    rss = rss + rest
     damping = np.full(len(data), 1e-3)
     active = np.arange(len(data))
     for _ in range(steps):
         step = _step(theta[active], gradient[active], normal[active], damping[active], lower, upper)
         trial = np.clip(theta[active] + step, lower, upper)
         new_rss, new_gradient, new_normal = _quadratic(evaluate, data[active], trial, active)
+        new_rss = new_rss + rest[active]
         better = new_rss <= rss[active]
         scale = np.abs(theta[active]) + 1e-6
-        small = (np.abs(trial - theta[active]) / scale).max(axis=1) < 1e-8
+        small = (np.abs(trial - theta[active]) / scale).max(axis=1) < 1e-7
         flat = rss[active] - new_rss <= _TOLERANCE * rss[active]
         taken = active[better]
         theta[taken], rss[taken] = trial[better], new_rss[better]
         gradient[taken], normal[taken] = new_gradient[better], new_normal[better]
         damping[active] = np.where(better, damping[active] * 0.1, damping[active] * 8)
-        done = (better & flat) | small | (damping[active] > 1e10)
+        done = (better & flat) | small | (damping[active] > 1e5)
         active = active[~done]
         if len(active) == 0:
             break

@@ -13,8 +13,9 @@ import numpy as np
 
 KEP_RANGE_PER_MIN = (2e-4, 120.0)
 KTRANS_MAX_PER_MIN = 5.0
-_NODES = 81
-_ROOT_STEPS = 9
+_NODES = 161
+_STRIDE = 4
+_ROOT_STEPS = 8
 # quintic Hermite: polynomial coefficients from value, slope and curvature at both ends
 _QUINTIC = np.array(
     [
@@ -117,12 +118,16 @@ def box_least_squares(s, c, aa, ac, cc, a_max, v_max):
         Solution and the fall of the residual sum of squares against the zero model.
     """
     det = aa * cc - ac * ac
-    det = np.where(det > 1e-14 * aa * cc, det, np.inf)
-    v1 = np.clip((aa / det) * c - (ac / det) * s, 0.0, v_max)
+    det = np.where(
+        det > 1e-6 * aa * cc if np.asarray(det).dtype == np.float32 else det > 1e-14 * aa * cc, det, np.inf
+    )
+    v1 = (aa / det) * c - (ac / det) * s
+    a2 = (s - v1 * ac) / aa
+    v1 = np.clip(v1, 0.0, v_max)
     a1 = np.clip((s - v1 * ac) / aa, 0.0, a_max)
-    a2 = np.clip((cc / det) * s - (ac / det) * c, 0.0, a_max)
-    v2 = np.clip((c - a2 * ac) / cc, 0.0, v_max)
     gain1 = _gain(a1, v1, s, c, aa, ac, cc)
+    a2 = np.clip(a2, 0.0, a_max)
+    v2 = np.clip((c - a2 * ac) / cc, 0.0, v_max)
     gain2 = _gain(a2, v2, s, c, aa, ac, cc)
     first = gain1 >= gain2
     return np.where(first, a1, a2), np.where(first, v1, v2), np.where(first, gain1, gain2)
@@ -165,24 +170,29 @@ def fit_block(table, curves, with_plasma=True):
 
 def _best_node(table, z, c, cc, v_max):
     """Grid point with the smallest residual, for every voxel."""
-    kep = np.exp(table.x)
-    a_max = np.minimum(kep, KTRANS_MAX_PER_MIN)
-    s = z @ table.atoms[0].T
+    # single precision is enough to name the neighbourhood; the slope there is taken in double
+    a_max = np.minimum(np.exp(table.x[::_STRIDE]), KTRANS_MAX_PER_MIN).astype(np.float32)
+    aa = table.products["aa"][0, ::_STRIDE].astype(np.float32)
+    ac = table.products["ac"][0, ::_STRIDE].astype(np.float32)
+    s = z.astype(np.float32) @ table.atoms[0, ::_STRIDE].T.astype(np.float32)
     if v_max == 0.0:
-        a = np.clip(s / table.products["aa"][0], 0.0, a_max)
-        gain = a * (2 * s - a * table.products["aa"][0])
-    else:
-        _, _, gain = box_least_squares(
-            s, c[:, None], table.products["aa"][0], table.products["ac"][0], cc, a_max, v_max
-        )
-    return np.argmax(gain, axis=1)
+        a = np.clip(s / aa, 0.0, a_max)
+        return _STRIDE * np.argmax(a * (2 * s - a * aa), axis=1)
+    _, _, gain = box_least_squares(
+        s, c[:, None].astype(np.float32), aa, ac, np.float32(cc), a_max, np.float32(v_max)
+    )
+    return _STRIDE * np.argmax(gain, axis=1)
 
 
 def _interval(table, z, node, c, cc, v_max):
     """Choose the grid interval with the minimum and give the products as quintics on it."""
     last = len(table.x) - 1
-    derivative = _slope_at_node(table, z, node, c, cc, v_max)
-    low = np.clip(np.where(derivative > 0, node, node - 1), 0, last - 1)
+    # halve the distance to the neighbouring points of the coarse scan until one grid interval is left
+    low = node
+    for step in (_STRIDE // 2, _STRIDE // 4, 0):
+        rising = _slope_at_node(table, z, low, c, cc, v_max) > 0
+        low = np.clip(np.where(rising, low + step, low - max(step, 1)), 0, last)
+    low = np.clip(low, 0, last - 1)
     ends = [_dot(z, table.atoms[n][i]) for i in (low, low + 1) for n in range(3)]
     s = _QUINTIC @ np.stack(ends)
     aa, ac = (
@@ -190,6 +200,29 @@ def _interval(table, z, node, c, cc, v_max):
         for name in ("aa", "ac")
     )
     return s, aa, ac, low
+
+
+def interpolate_atoms(table, log_rate):
+    """Model curves at any rates, in the basis of the table, and their derivatives by the log of the rate.
+
+    Parameters
+    ----------
+    table : KepTable
+    log_rate : ndarray, shape (v,)
+
+    Returns
+    -------
+    value, slope : ndarray, shape (v, r)
+    """
+    place = np.clip((log_rate - table.x[0]) / table.step, 0, len(table.x) - 1 - 1e-9)
+    low = place.astype(int)
+    u = (place - low)[:, None]
+    ends = np.concatenate([table.atoms[:, low], table.atoms[:, low + 1]])
+    powers = u[None] ** np.arange(6)[:, None, None]
+    weights = np.einsum("pe,pvx->evx", _QUINTIC, powers)
+    falls = np.arange(1, 6)[:, None, None] * powers[:5]
+    slopes = np.einsum("pe,pvx->evx", _QUINTIC[1:], falls)
+    return (weights * ends).sum(axis=0), (slopes * ends).sum(axis=0) / table.step
 
 
 def _slope_at_node(table, z, node, c, cc, v_max):
