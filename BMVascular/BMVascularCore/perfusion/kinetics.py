@@ -1,0 +1,112 @@
+"""Kinetic models applied to blocks of concentration curves."""
+
+import numpy as np
+
+from BMVascularCore.perfusion import nonlinear, separable
+from BMVascularCore.perfusion.chunks import by_blocks
+from BMVascularCore.perfusion.convolution import PlasmaCurve
+from BMVascularCore.perfusion.dce_settings import MODEL_INDEX, N_PARAMETERS
+from BMVascularCore.perfusion.nonlinear import CurveModel
+from BMVascularCore.perfusion.selection import choose
+
+_DELAY_STEP_MIN = 1.0 / 60.0
+
+
+class KineticFitter:
+    """Fits one model, or the best of several, to any number of curves.
+
+    Parameters
+    ----------
+    aif_times_s, aif_plasma_mM : array_like
+        Plasma curve on its own times.
+    times_s : array_like, shape (t,)
+        Frame times on the same clock.
+    model : str
+        One of ``MODELS``.
+    fit_delay : bool
+    delay_range_s : (float, float)
+    """
+
+    def __init__(
+        self, aif_times_s, aif_plasma_mM, times_s, model, fit_delay=False, delay_range_s=(-3.0, 10.0)
+    ):
+        self.times_min = np.asarray(times_s, float) / 60.0
+        self.curve = PlasmaCurve(np.asarray(aif_times_s, float) / 60.0, aif_plasma_mM)
+        self.model = model
+        self.plasma = self.curve.value(self.times_min)
+        self.area = self.curve.integral(self.times_min)
+        self.delays_min = np.asarray(delay_range_s, float) / 60.0 if fit_delay else None
+        self._tables = {}
+
+    def table(self, delay_min=0.0):
+        """Shared table of model curves at one arrival delay, made when first needed."""
+        if delay_min not in self._tables:
+            self._tables[delay_min] = separable.build_table(self.curve, self.times_min - delay_min)
+        return self._tables[delay_min]
+
+    def fit(self, curves, progress=None):
+        """Fit curves.
+
+        Parameters
+        ----------
+        curves : ndarray, shape (v, t)
+            mM, finite.
+        progress : callable, optional
+            Called with a fraction.
+
+        Returns
+        -------
+        dict of ndarray, shape (v,)
+            Fitted parameters (rates per minute, delay in seconds), ``se_*``, ``rss``, ``model``,
+            ``bound``.
+        """
+        return by_blocks(self._fit_block, curves, progress)
+
+    def _fit_block(self, curves):
+        if self.model == "auto":
+            return self._fit_auto(curves)
+        fit = self._fit_model(self.model, curves)
+        fit["model"] = np.full(len(curves), float(MODEL_INDEX[self.model]))
+        return fit
+
+    def _fit_model(self, name, curves):
+        if name == "none":
+            return {"rss": np.einsum("vt,vt->v", curves, curves), "bound": np.zeros(len(curves), bool)}
+        if name == "vp":
+            return separable.fit_plasma_block(self.plasma, curves)
+        if self.delays_min is not None or name == "2cxm":
+            return self._fit_nonlinear(name, curves)
+        if name == "patlak":
+            return _with_ps(separable.fit_patlak_block(self.plasma, self.area, curves))
+        return separable.fit_block(self.table(), curves, with_plasma=name == "etofts")
+
+    def _fit_nonlinear(self, name, curves):
+        table = self.table() if self.delays_min is None else None
+        model = CurveModel(name, self.curve, self.times_min, self.delays_min, table)
+        delays = [0.0]
+        if self.delays_min is not None:
+            low, high = self.delays_min
+            delays = np.linspace(low, high, 1 + int(np.ceil((high - low) / _DELAY_STEP_MIN - 1e-9)))
+        tables = [(delay, self.table(float(delay))) for delay in delays]
+        return nonlinear.fit_block(model, tables, curves)
+
+    def _fit_auto(self, curves):
+        """Fit the nested candidates and keep the one with the smallest AICc."""
+        fits = {name: self._fit_model(name, curves) for name in ("none", "vp", "patlak", "etofts")}
+        # an absent pathway is zero by the chosen model; rates that it does not define stay NaN
+        zero = np.zeros(len(curves))
+        fits["none"].update(ktrans=zero, vp=zero)
+        fits["vp"].update(ktrans=zero)
+        best = choose({name: fit["rss"] for name, fit in fits.items()}, curves.shape[1], N_PARAMETERS)
+        result = {}
+        for key in sorted({key for fit in fits.values() for key in fit} - {"ps", "se_ps"}):
+            blank = np.zeros(len(curves), bool) if key == "bound" else np.full(len(curves), np.nan)
+            result[key] = np.choose(best, [fit.get(key, blank) for fit in fits.values()])
+        result["model"] = np.array([MODEL_INDEX[name] for name in fits], float)[best]
+        return result
+
+
+def _with_ps(fit):
+    """Patlak's slope is the permeability-surface product where flow does not limit it."""
+    fit["ps"], fit["se_ps"] = fit["ktrans"], fit["se_ktrans"]
+    return fit

@@ -1,0 +1,189 @@
+"""T1 from spoiled gradient echoes at several flip angles, with B1, and optionally an inversion.
+
+Signal equation (Ernst): ``S = S0 sin a (1 - E1) / (1 - cos a E1)``, ``E1 = exp(-TR / T1)``. Linear form
+after Gupta 1977 and Deoni 2003 (DESPOT1): ``S/sin a = E1 S/tan a + S0 (1 - E1)``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.progress import silent
+
+T1_RANGE_S = (0.02, 15.0)
+_STEPS = 12
+_PIECE = 1 << 16
+
+
+@dataclass
+class T1Result:
+    """T1 map.
+
+    Attributes
+    ----------
+    t1_s, m0 : ndarray
+        NaN where not measurable. ``m0`` is in units of the signal.
+    valid : ndarray of bool
+    se_t1_s : ndarray
+        Standard error; NaN with as many flip angles as parameters.
+    b1 : ndarray or None
+        Fitted flip angle factor where an inversion recovery was given.
+    """
+
+    t1_s: np.ndarray
+    m0: np.ndarray
+    valid: np.ndarray
+    se_t1_s: np.ndarray
+    b1: np.ndarray | None = None
+
+
+def spgr_signal(t1_s, flip_rad, tr_s, m0=1.0):
+    """Spoiled gradient echo signal in the steady state, broadcast over its arguments."""
+    e1 = np.exp(-tr_s / t1_s)
+    return m0 * np.sin(flip_rad) * (1 - e1) / (1 - np.cos(flip_rad) * e1)
+
+
+def fit_vfa(signals, flip_deg, tr_s, b1=None, mask=None, method="nonlinear", progress=None):
+    """T1 and M0 from two or more flip angles.
+
+    Parameters
+    ----------
+    signals : array_like, shape (n, ...)
+        One signal array for each flip angle.
+    flip_deg : array_like, shape (n,)
+        Nominal flip angles, degrees.
+    tr_s : float or array_like, shape (n,)
+        Repetition time, seconds.
+    b1 : array_like, shape (...), optional
+        Actual over nominal flip angle (1 = nominal).
+    mask : array_like of bool, shape (...), optional
+    method : {"nonlinear", "linear"}
+        Least squares in the signals (variable projection, Gauss-Newton from the linear start), or DESPOT1.
+    progress : callable, optional
+
+    Returns
+    -------
+    T1Result
+        Voxels with a signal that is not positive and finite, B1 outside 0.2..3, or T1 outside
+        0.02..15 s are not valid.
+
+    Raises
+    ------
+    InputError
+        Fewer than two different flip angles, shapes that differ, impossible flip angle, TR or method.
+    """
+    signals, flip, tr = _check(signals, flip_deg, tr_s, method)
+    shape = signals.shape[1:]
+    inside = np.ones(shape, bool) if mask is None else np.asarray(mask, bool)
+    if inside.shape != shape:
+        raise InputError(f"mask {inside.shape} does not fit the signals {shape}", "mask")
+    factor = np.ones(shape) if b1 is None else np.asarray(b1, float)
+    if factor.shape != shape:
+        raise InputError(f"B1 map {factor.shape} does not fit the signals {shape}", "B1 map")
+    where = np.flatnonzero(inside)
+    results = np.full((3, inside.size), np.nan)
+    progress = progress or silent
+    for start in range(0, len(where), _PIECE):
+        index = where[start : start + _PIECE]
+        data = signals.reshape(len(flip), -1)[:, index].T.astype(float)
+        angles = np.radians(flip) * factor.ravel()[index, None]
+        results[:, index] = _fit_piece(data, angles, tr, method)
+        progress(min(1.0, (start + _PIECE) / len(where)), "T1 map")
+    t1, m0, error = (row.reshape(shape) for row in results)
+    return T1Result(t1, m0, np.isfinite(t1), error)
+
+
+def _check(signals, flip_deg, tr_s, method):
+    signals = np.asarray(signals)
+    flip = np.atleast_1d(np.asarray(flip_deg, float))
+    if len(np.unique(flip)) < 2 or len(flip) != len(signals):
+        raise InputError(
+            f"{len(signals)} signals at {len(np.unique(flip))} different flip angles",
+            "flip angles",
+            "Give at least two images with different flip angles.",
+        )
+    if not ((flip > 0) & (flip < 180)).all():
+        raise InputError("a flip angle lies outside 0..180 degrees", "flip angles", "Give degrees.")
+    tr = np.broadcast_to(np.asarray(tr_s, float), flip.shape)
+    if not ((tr > 0) & (tr < 20)).all():
+        raise InputError(f"repetition time {tr_s} s is implausible", "TR", "Give seconds here.")
+    if method not in ("nonlinear", "linear"):
+        raise InputError(f"unknown method '{method}'", "method", "Use nonlinear or linear.")
+    return signals, flip, tr
+
+
+def _fit_piece(data, angles, tr, method):
+    """T1, M0 and standard error of voxels (v, n); NaN where not measurable."""
+    good = (np.isfinite(data) & (data > 0)).all(axis=1)
+    factor_ok = np.isfinite(angles).all(axis=1) & (angles > 0).all(axis=1) & (angles < np.pi).all(axis=1)
+    good &= factor_ok & (data.max(axis=1) > data.min(axis=1))
+    data = np.where(good[:, None], data, 1.0)
+    angles = np.where(good[:, None], angles, 0.1 + 0.1 * np.arange(len(tr)))
+    t1, m0 = _despot1(data, angles, tr)
+    if method == "nonlinear":
+        t1, m0 = _variable_projection(data, angles, tr, t1)
+    outside = ~((t1 > T1_RANGE_S[0] * 1.001) & (t1 < T1_RANGE_S[1] * 0.999))
+    error = _standard_error(data, angles, tr, t1, m0)
+    bad = ~good | outside
+    return np.where(bad, np.nan, t1), np.where(bad, np.nan, m0), np.where(bad, np.nan, error)
+
+
+def _despot1(data, angles, tr):
+    y, x = data / np.sin(angles), data / np.tan(angles)
+    x_mean, y_mean = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
+    slope = ((x - x_mean) * (y - y_mean)).sum(axis=1) / ((x - x_mean) ** 2).sum(axis=1)
+    possible = (slope > 0) & (slope < 1)
+    t1 = np.where(possible, -tr.mean() / np.log(np.where(possible, slope, 0.5)), np.nan)
+    return t1, (y_mean - slope[:, None] * x_mean)[:, 0] / (1 - slope)
+
+
+def _atoms(log_t1, angles, tr):
+    """Unit signal and its derivative by log T1."""
+    e1 = np.exp(-tr / np.exp(log_t1)[:, None])
+    below = 1 - np.cos(angles) * e1
+    unit = np.sin(angles) * (1 - e1) / below
+    d_e1 = -np.sin(angles) * (1 - np.cos(angles)) / below**2
+    return unit, d_e1 * e1 * tr / np.exp(log_t1)[:, None]
+
+
+def _variable_projection(data, angles, tr, start):
+    """Gauss-Newton in log T1 with M0 projected out; a step that does not help is halved."""
+    low, high = np.log(T1_RANGE_S)
+    x = np.log(np.clip(np.nan_to_num(start, nan=1.0), *T1_RANGE_S))
+    power = (data * data).sum(axis=1)
+    step_scale = np.ones(len(x))
+    unit, slope = _atoms(x, angles, tr)
+    rss, m0, step = _projected_step(data, unit, slope, power)
+    for _ in range(_STEPS):
+        trial = np.clip(x + np.clip(step * step_scale, -1, 1), low, high)
+        unit, slope = _atoms(trial, angles, tr)
+        new_rss, new_m0, new_step = _projected_step(data, unit, slope, power)
+        better = new_rss <= rss
+        step_scale = np.where(better, 1.0, step_scale * 0.5)
+        x, rss = np.where(better, trial, x), np.where(better, new_rss, rss)
+        m0, step = np.where(better, new_m0, m0), np.where(better, new_step, step)
+        if (np.abs(step * step_scale) < 1e-9).all():
+            break
+    return np.exp(x), m0
+
+
+def _projected_step(data, unit, slope, power):
+    uu = (unit * unit).sum(axis=1)
+    m0 = (data * unit).sum(axis=1) / uu
+    orthogonal = slope - unit * ((slope * unit).sum(axis=1) / uu)[:, None]
+    curvature = (orthogonal * orthogonal).sum(axis=1) * m0
+    step = (data * orthogonal).sum(axis=1) / np.where(curvature == 0, np.inf, curvature)
+    return power - m0 * m0 * uu, m0, step
+
+
+def _standard_error(data, angles, tr, t1, m0):
+    n = data.shape[1]
+    if n < 3:
+        return np.full(len(t1), np.nan)
+    unit, slope = _atoms(np.log(np.clip(np.nan_to_num(t1, nan=1.0), *T1_RANGE_S)), angles, tr)
+    uu = (unit * unit).sum(axis=1)
+    orthogonal = slope - unit * ((slope * unit).sum(axis=1) / uu)[:, None]
+    information = (orthogonal * orthogonal).sum(axis=1) * m0 * m0
+    variance = ((data - m0[:, None] * unit) ** 2).sum(axis=1) / (n - 2)
+    return t1 * np.sqrt(variance / np.where(information > 0, information, np.nan))
