@@ -23,7 +23,9 @@ def add_arguments(parser):
     parser.add_argument("--te", type=float, metavar="MS", help="echo time in ms (obligatory for raw signal)")
     parser.add_argument("--flip", type=float, metavar="DEG", help="flip angle in degrees")
     parser.add_argument("--tr", type=float, metavar="MS", help="repetition time in ms")
-    parser.add_argument("--preload", choices=("yes", "no", "unknown"), default="unknown", help="preload dose given")
+    parser.add_argument(
+        "--preload", choices=("yes", "no", "unknown"), default="unknown", help="preload dose given"
+    )
     parser.add_argument("--second-echo", metavar="FILE", help="series of the other echo")
     parser.add_argument("--te2", type=float, metavar="MS", help="its echo time in ms")
     parser.add_argument(
@@ -43,7 +45,9 @@ def add_arguments(parser):
         "--baseline", metavar="A:B", help="baseline frames, from A up to but not including B, counted from 0"
     )
     how.add_argument("--skip", type=int, metavar="N", help="frames dropped at the start")
-    how.add_argument("--motion", choices=("auto", "on", "off"), default="auto", help="registration of the frames")
+    how.add_argument(
+        "--motion", choices=("auto", "on", "off"), default="auto", help="registration of the frames"
+    )
 
 
 def run(args, folder, call):
@@ -105,7 +109,9 @@ def _frames(text):
     try:
         return int(first), int(stop)
     except ValueError as error:
-        raise InputError(f"'{text}' is not A:B", "--baseline", "Write two frame numbers, for example 2:12.") from error
+        raise InputError(
+            f"'{text}' is not A:B", "--baseline", "Write two frame numbers, for example 2:12."
+        ) from error
 
 
 def _write(result, series, ending, folder, call):

@@ -154,7 +154,10 @@ class Deconvolver:
         length = residues.shape[1]
         height = residues[rows, top]
         if self.method == "ssvd":
-            before, after = residues[rows, np.maximum(top - 1, 0)], residues[rows, np.minimum(top + 1, length - 1)]
+            before, after = (
+                residues[rows, np.maximum(top - 1, 0)],
+                residues[rows, np.minimum(top + 1, length - 1)],
+            )
         else:
             before, after = residues[rows, top - 1], residues[rows, (top + 1) % length]
         curvature = before - 2.0 * height + after

@@ -23,7 +23,9 @@ FLAGS = {
 # the voxel has no number at all
 NOT_MEASURABLE = FLAGS["not_finite"] | FLAGS["no_signal"] | FLAGS["low_signal"]
 # the voxel has numbers that must not be counted as tissue
-NOT_USABLE = NOT_MEASURABLE | FLAGS["saturated"] | FLAGS["vessel"] | FLAGS["susceptibility"] | FLAGS["skull_base"]
+NOT_USABLE = (
+    NOT_MEASURABLE | FLAGS["saturated"] | FLAGS["vessel"] | FLAGS["susceptibility"] | FLAGS["skull_base"]
+)
 
 _LOW_TSNR = 5.0
 _VESSEL_SHARE = 0.04

@@ -1,6 +1,8 @@
 """What is said about a DSC run: protocol notes and the methods text."""
 
-from BMVascularCore.errors import InputError
+import numpy as np
+
+from BMVascularCore.perfusion import dsc_masks
 
 LEAKAGE_TEXT = {
     "none": "No leakage correction was applied.",
@@ -56,7 +58,9 @@ def protocol_notes(settings):
             "protocols without preload."
         )
     elif preload == "yes":
-        notes.append("With preload, PSR is not comparable with published cut-offs of protocols without preload.")
+        notes.append(
+            "With preload, PSR is not comparable with published cut-offs of protocols without preload."
+        )
     te = settings.te_ms
     if te is not None and not dual and not 18 <= te <= 55:
         notes.append(
@@ -109,7 +113,9 @@ def methods_text(settings, facts):
 
 
 def _curves_text(settings, facts):
-    series = f"The dynamic susceptibility contrast series ({facts['frames']} frames, {facts['dt_s']:.3g} s each)"
+    series = (
+        f"The dynamic susceptibility contrast series ({facts['frames']} frames, {facts['dt_s']:.3g} s each)"
+    )
     if settings.input == "signal" and settings.te2_ms is not None:
         how = (
             f"was converted to dR2* (CAPLEX Q.EL1.009) from two echoes (TE {settings.te_ms:g} and "
@@ -135,7 +141,56 @@ def _protocol_text(settings):
     return f"Protocol: {', '.join(facts)}."
 
 
-def check_choice(value, choices, option):
-    """Raise unless a setting is one of its choices."""
-    if value not in choices:
-        raise InputError(f"'{value}' is not a choice", option, f"Use {', '.join(choices)}.")
+def summarise(run, flags, valid, maps):
+    """Summary numbers of a run, ready for JSON."""
+    facts, bolus = run.nawm_facts, run.bolus
+    summary = {
+        "brain_ml": round(float(run.brain.sum()) * run.geometry.voxel_ml, 2),
+        "usable_fraction": round(float(valid.sum() / max(run.brain.sum(), 1)), 4),
+        "flag_bits": dict(dsc_masks.FLAGS),
+        "flagged_voxels": {k: int(((flags & bit) > 0).sum()) for k, bit in dsc_masks.FLAGS.items()},
+        "skipped_frames": bolus.skip,
+        "baseline_frames": [bolus.baseline.start, bolus.baseline.stop],
+        "bolus_arrival_s": round(float(run.times[bolus.arrival]), 3),
+        "bolus_peak_s": round(float(run.times[bolus.peak]), 3),
+        "reference_voxels": int(run.sorted.normal.sum()),
+        "rcbv_scale": run.scale,
+        "kh": run.settings.kh,
+        "density_g_ml": run.settings.density_g_ml,
+        "nawm_source": facts.source,
+        "nawm_voxels": facts.n_voxels,
+        "nawm_ml": round(facts.volume_ml, 3),
+        "nawm_rcbv_median": facts.median,
+        "nawm_cv": facts.cv,
+        "nawm_left_right_ratio": facts.left_right_ratio,
+        "midplane_similarity": round(run.plane.similarity, 3),
+        "standard_landmarks": run.landmarks,
+    }
+    if "leakage_model" in maps:
+        chosen = maps["leakage_model"][run.brain]
+        summary["bidirectional_fraction"] = float(np.mean(chosen[np.isfinite(chosen)] == 2))
+    if run.aif is not None:
+        summary["aif_source"] = run.aif.source
+        summary["aif_quality"] = round(run.aif.quality, 3)
+        summary["aif_criteria"] = {k: round(float(v[0]), 4) for k, v in run.aif.criteria.items()}
+    return {**summary, **run.motion_summary}
+
+
+def facts_of(run):
+    """Facts of a run for :func:`methods_text`."""
+    base = run.bolus.baseline
+    if run.recovery is None:
+        psr = "nowhere (the series is too short)"
+    else:
+        after = run.times[[run.recovery.start, run.recovery.stop - 1]] - run.times[run.bolus.peak]
+        psr = f"{after[0]:.0f} to {after[1]:.0f} s after the bolus peak"
+    return {
+        "frames": len(run.times),
+        "dt_s": float(np.median(np.diff(run.times))),
+        "baseline": f"frames {base.start} to {base.stop - 1} (counted from 0)",
+        "reference_voxels": int(run.sorted.normal.sum()),
+        "aif": None if run.aif is None else run.aif.source,
+        "nawm": run.nawm_facts.source,
+        "motion": run.motion_text,
+        "psr": psr,
+    }

@@ -67,7 +67,9 @@ def aicc(rss, n_samples, n_parameters):
     if n_samples - k - 1 <= 0:
         return np.full(np.shape(rss), np.inf)
     tiny = np.finfo(float).tiny
-    return n_samples * np.log(np.maximum(rss, tiny) / n_samples) + 2 * k + 2 * k * (k + 1) / (n_samples - k - 1)
+    return (
+        n_samples * np.log(np.maximum(rss, tiny) / n_samples) + 2 * k + 2 * k * (k + 1) / (n_samples - k - 1)
+    )
 
 
 def exponential_integral(curve, times_s, kep):
@@ -126,7 +128,9 @@ class LeakageModel:
 
     def __init__(self, reference, times_s, method="auto", first=0, window=None):
         if method not in LEAKAGE_MODELS[1:]:
-            raise InputError(f"unknown leakage correction '{method}'", "--leakage", "Use bsw, bidirectional or auto.")
+            raise InputError(
+                f"unknown leakage correction '{method}'", "--leakage", "Use bsw, bidirectional or auto."
+            )
         self.method, self.first = method, first
         self.times_s = np.asarray(times_s, dtype=float)
         self.reference = np.array(reference, dtype=float)

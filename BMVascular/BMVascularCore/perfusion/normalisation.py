@@ -206,7 +206,9 @@ def contralateral_white_matter(cbv, white, lesion, plane, geometry):
             where = f"contralateral white matter within {reach:g} mm of the mirrored lesion"
             return measure_nawm(cbv, near, where, geometry, plane, white)
     if opposite.sum() >= _MIN_VOXELS:
-        return measure_nawm(cbv, opposite, "white matter of the contralateral hemisphere", geometry, plane, white)
+        return measure_nawm(
+            cbv, opposite, "white matter of the contralateral hemisphere", geometry, plane, white
+        )
     return measure_nawm(cbv, white, "white matter of both hemispheres", geometry, plane)
 
 
@@ -246,10 +248,14 @@ def measure_nawm(cbv, mask, source, geometry, plane=None, both=None):
     values = cbv[mask]
     median = float(np.median(values)) if len(values) >= _MIN_VOXELS else float("nan")
     # robust: a vessel at the border must not decide
-    spread = 1.4826 * float(np.median(np.abs(values - median))) if len(values) >= _MIN_VOXELS else float("nan")
+    spread = (
+        1.4826 * float(np.median(np.abs(values - median))) if len(values) >= _MIN_VOXELS else float("nan")
+    )
     warnings = []
     if len(values) < _MIN_VOXELS:
-        warnings.append(f"Normal-appearing white matter: {len(values)} usable voxels; nRCBV cannot be measured.")
+        warnings.append(
+            f"Normal-appearing white matter: {len(values)} usable voxels; nRCBV cannot be measured."
+        )
     elif not median > 0:
         warnings.append("The rCBV of the white-matter reference is not positive: nRCBV cannot be measured.")
         median = float("nan")

@@ -99,7 +99,9 @@ class FirstPassReader:
         base, window = self.bolus.baseline, slice(self.bolus.start, self.pass_stop)
         s0 = raw[base].mean(axis=0, dtype=np.float64)
         freedom = 1 if base.stop - base.start > 1 else 0
-        noise = curves[base].std(axis=0, ddof=freedom, dtype=np.float64) if freedom else np.full(len(s0), np.nan)
+        noise = (
+            curves[base].std(axis=0, ddof=freedom, dtype=np.float64) if freedom else np.full(len(s0), np.nan)
+        )
         peak, peak_time = self._peak(curves[window])
         psr, tsnr, lowest = self._recovery(raw, s0, window)
         return FirstPass(
