@@ -233,13 +233,15 @@ def judge_aif(aif, reference, bolus, times_s, lowest=None):
         aif.criteria["lowest signal over noise"] = (float(lowest), _ramp(lowest, 1.0, 5.0))
         if lowest < 3.0:
             aif.warnings.append(
-                "The AIF is saturated: its signal sinks to the noise, so its peak is too low and CBF and CBV too high."
+                "The AIF is saturated: its signal sinks to the noise, so its peak is too low "
+                "and CBF and CBV are too high."
             )
     aif.quality = float(np.prod([share for _, share in aif.criteria.values()]))
     if aif.quality < 0.5:
         worst = min(aif.criteria, key=lambda name: aif.criteria[name][1])
         aif.warnings.append(
-            f"The AIF has a low quality score ({aif.quality:.2f}); weakest: {worst} {aif.criteria[worst][0]:.2f}. "
+            f"The AIF has a low quality score ({aif.quality:.2f}); weakest: {worst} "
+            f"{aif.criteria[worst][0]:.2f}. "
             "CBF, MTT and Tmax depend on it; nRCBV does not."
         )
     return aif

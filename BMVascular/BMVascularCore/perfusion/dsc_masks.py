@@ -88,7 +88,7 @@ def sort_voxels(first_pass, shape, geometry, exclude=None, raw_signal=True):
     flags.ravel()[voxels] = bits
     if raw_signal:
         _flag_susceptibility(flags, first_pass, shape, geometry, measurable)
-    area, late = _maps(shape, voxels, measurable, first_pass.area, first_pass.late)
+    area = _map(shape, voxels, measurable, first_pass.area)
     excluded = np.zeros(shape, bool) if exclude is None else exclude
     usable = (flags & NOT_USABLE) == 0
     usable &= np.isfinite(area) & ~excluded
@@ -120,18 +120,15 @@ def _signal_bits(first_pass, raw_signal):
     return bits
 
 
-def _maps(shape, voxels, measurable, *values):
-    out = []
-    for value in values:
-        image = np.full(shape, np.nan)
-        image.ravel()[voxels] = np.where(measurable, value, np.nan)
-        out.append(image)
-    return out
+def _map(shape, voxels, measurable, values):
+    image = np.full(shape, np.nan)
+    image.ravel()[voxels] = np.where(measurable, values, np.nan)
+    return image
 
 
 def _flag_susceptibility(flags, first_pass, shape, geometry, measurable):
     """Signal voids against their surroundings; those that open to the lower border are skull base."""
-    (s0,) = _maps(shape, first_pass.voxels, first_pass.finite, first_pass.s0)
+    s0 = _map(shape, first_pass.voxels, first_pass.finite, first_pass.s0)
     brain = np.zeros(shape, bool)
     brain.ravel()[first_pass.voxels] = True
     inside = brain & np.isfinite(s0)

@@ -7,12 +7,13 @@ from BMVascularCore.perfusion import dsc_masks
 LEAKAGE_TEXT = {
     "none": "No leakage correction was applied.",
     "bsw": (
-        "Leakage was corrected with the unidirectional model of Boxerman, Schmainda and Weisskoff (CAPLEX M.LC1.001)"
+        "Leakage was corrected with the unidirectional model of Boxerman, Schmainda and Weisskoff "
+        "(CAPLEX M.LC1.001)"
     ),
     "bidirectional": "Leakage was corrected with the bidirectional model of Leu (CAPLEX M.LC1.002)",
     "auto": (
-        "Leakage was corrected in each voxel with the unidirectional (CAPLEX M.LC1.001) or the bidirectional model "
-        "(CAPLEX M.LC1.002), whichever had the lower AICc"
+        "Leakage was corrected in each voxel with the unidirectional (CAPLEX M.LC1.001) or the "
+        "bidirectional model (CAPLEX M.LC1.002), whichever had the lower AICc"
     ),
 }
 DECONVOLUTION_TEXT = {
@@ -42,15 +43,15 @@ def protocol_notes(settings):
     flip, preload, dual = settings.flip_deg, settings.preload, settings.te2_ms is not None
     if preload == "unknown":
         notes.append(
-            "Preload unknown: the bias of rCBV by leakage and the meaning of PSR depend on it; say whether a preload "
-            "dose was given."
+            "Preload unknown: the bias of rCBV by leakage and the meaning of PSR depend on it; say whether "
+            "a preload dose was given."
         )
     if flip is None:
         notes.append("Flip angle unknown: PSR and the size of T1 leakage effects cannot be judged.")
     elif preload == "no" and flip > 45 and not dual:
         notes.append(
-            f"Flip angle {flip:g} deg without preload: T1 leakage biases rCBV even after correction; PSR is usable "
-            "(Boxerman 2020 recommends 30 deg without preload, or 60 deg with a full preload dose)."
+            f"Flip angle {flip:g} deg without preload: T1 leakage biases rCBV even after correction; "
+            "PSR is usable (Boxerman 2020 recommends 30 deg without preload, or 60 deg with a full preload dose)."
         )
     elif preload == "yes" and flip <= 45:
         notes.append(
@@ -64,7 +65,8 @@ def protocol_notes(settings):
     te = settings.te_ms
     if te is not None and not dual and not 18 <= te <= 55:
         notes.append(
-            f"Echo time {te:g} ms lies outside 20-35 ms (3 T) and 40-50 ms (1.5 T) of Boxerman 2020; is it in ms?"
+            f"Echo time {te:g} ms lies outside 20-35 ms (3 T) and 40-50 ms (1.5 T) of "
+            "Boxerman 2020; is it in ms?"
         )
     return notes
 
@@ -87,26 +89,26 @@ def methods_text(settings, facts):
     leakage = LEAKAGE_TEXT[settings.leakage]
     if settings.leakage != "none":
         leakage += (
-            f"; the reference was the mean curve of {facts['reference_voxels']} voxels of non-enhancing brain. K2 "
-            "(Q.LC1.002, 1/s) is positive where T1 effects prevail and negative where T2* effects prevail."
+            f"; the reference was the mean curve of {facts['reference_voxels']} voxels of "
+            "non-enhancing brain. K2 (Q.LC1.002, 1/s) is positive where T1 effects prevail and negative where T2* effects prevail."
         )
     parts.append(leakage)
     parts.append(
-        "Relative cerebral blood volume (rCBV) is the trapezoid integral of the corrected curve from bolus arrival to "
-        "the end of the series; nRCBV is its ratio to the median of "
+        "Relative cerebral blood volume (rCBV) is the trapezoid integral of the corrected curve from bolus "
+        "arrival to the end of the series; nRCBV is its ratio to the median of "
         f"{facts['nawm']}; sRCBV is its value on a standard scale set by histogram landmarks of normal brain."
     )
     if settings.deconvolution != "none" and facts["aif"]:
         method = DECONVOLUTION_TEXT[settings.deconvolution].format(oscillation=settings.oscillation)
         parts.append(
-            f"With the arterial input function ({facts['aif']}), residue functions were found by {method} without "
-            f"clipping; CBF used kH = {settings.kh:g} and a density of {settings.density_g_ml:g} g/mL, MTT = CBV/CBF. "
-            "Tmax is the time of the maximum of the residue function and may be negative. "
+            f"With the arterial input function ({facts['aif']}), residue functions were found by {method} "
+            f"without clipping; CBF used kH = {settings.kh:g} and a density of {settings.density_g_ml:g} g/mL, "
+            "MTT = CBV/CBF. Tmax is the time of the maximum of the residue function and may be negative. "
             "CBF from truncated SVD is biased low and is to be read as relative."
         )
     parts.append(
-        f"Percentage of signal recovery (PSR) was read {facts['psr']} from the uncorrected signal; peak height (PH) is "
-        "the maximum of dR2* in the first pass."
+        f"Percentage of signal recovery (PSR) was read {facts['psr']} from the uncorrected signal; peak height "
+        "(PH) is the maximum of dR2* in the first pass."
     )
     parts.append(_protocol_text(settings))
     return " ".join(part for part in parts if part)

@@ -96,8 +96,8 @@ class DscRun:
             )
         if bolus.baseline.stop - bolus.baseline.start < 3:
             self.warnings.append(
-                f"The baseline has {bolus.baseline.stop - bolus.baseline.start} frame(s): its noise is not known well, "
-                "flags and S0 are uncertain."
+                f"The baseline has {bolus.baseline.stop - bolus.baseline.start} frame(s): its noise is "
+                "not known well, flags and S0 are uncertain."
             )
 
     def _mask_brain(self, bolus):
@@ -351,8 +351,8 @@ class DscRun:
         share = float(dominating[watched].mean()) if watched.any() else 0.0
         if share > 0.1:
             self.warnings.append(
-                f"The leakage correction is larger than the blood-volume signal in {100 * share:.0f} % of the "
-                "enhancing voxels: rCBV there rests on the correction and is not reliable."
+                f"The leakage correction is larger than the blood-volume signal in {100 * share:.0f} % of "
+                "the enhancing voxels: rCBV there rests on the correction and is not reliable."
             )
 
 

@@ -166,8 +166,8 @@ def recovery_frames(times_s, bolus):
     tail = np.flatnonzero(after >= max(20.0, after[-1] - 15.0))
     if len(tail) >= 3 and not bolus.cut_off:
         note = (
-            f"The series ends {after[-1]:.0f} s after the bolus peak: PSR is read from its last {len(tail)} frames "
-            f"instead of {RECOVERY_S[0]:.0f} to {RECOVERY_S[1]:.0f} s after the peak."
+            f"The series ends {after[-1]:.0f} s after the bolus peak: PSR is read from its last "
+            f"{len(tail)} frames instead of {RECOVERY_S[0]:.0f} to {RECOVERY_S[1]:.0f} s after the peak."
         )
         return slice(int(tail[0]), int(tail[-1]) + 1), note
     return None, f"The series ends {after[-1]:.0f} s after the bolus peak: PSR cannot be measured."
