@@ -51,7 +51,8 @@ def protocol_notes(settings):
     elif preload == "no" and flip > 45 and not dual:
         notes.append(
             f"Flip angle {flip:g} deg without preload: T1 leakage biases rCBV even after correction; "
-            "PSR is usable (Boxerman 2020 recommends 30 deg without preload, or 60 deg with a full preload dose)."
+            "PSR is usable (Boxerman 2020 recommends 30 deg without preload, or 60 deg with a full "
+            "preload dose)."
         )
     elif preload == "yes" and flip <= 45:
         notes.append(
@@ -90,7 +91,8 @@ def methods_text(settings, facts):
     if settings.leakage != "none":
         leakage += (
             f"; the reference was the mean curve of {facts['reference_voxels']} voxels of "
-            "non-enhancing brain. K2 (Q.LC1.002, 1/s) is positive where T1 effects prevail and negative where T2* effects prevail."
+            "non-enhancing brain. K2 (Q.LC1.002, 1/s) is positive where T1 effects "
+            "prevail and negative where T2* effects prevail."
         )
     parts.append(leakage)
     parts.append(
@@ -102,13 +104,13 @@ def methods_text(settings, facts):
         method = DECONVOLUTION_TEXT[settings.deconvolution].format(oscillation=settings.oscillation)
         parts.append(
             f"With the arterial input function ({facts['aif']}), residue functions were found by {method} "
-            f"without clipping; CBF used kH = {settings.kh:g} and a density of {settings.density_g_ml:g} g/mL, "
-            "MTT = CBV/CBF. Tmax is the time of the maximum of the residue function and may be negative. "
+            f"without clipping; CBF used kH = {settings.kh:g} and a density of "
+            f"{settings.density_g_ml:g} g/mL, MTT = CBV/CBF. Tmax is the time of the maximum of the residue function and may be negative. "
             "CBF from truncated SVD is biased low and is to be read as relative."
         )
     parts.append(
-        f"Percentage of signal recovery (PSR) was read {facts['psr']} from the uncorrected signal; peak height "
-        "(PH) is the maximum of dR2* in the first pass."
+        f"Percentage of signal recovery (PSR) was read {facts['psr']} from the uncorrected signal; "
+        "peak height (PH) is the maximum of dR2* in the first pass."
     )
     parts.append(_protocol_text(settings))
     return " ".join(part for part in parts if part)

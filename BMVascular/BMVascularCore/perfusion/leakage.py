@@ -23,9 +23,10 @@ from BMVascularCore.perfusion.relaxation import running_integral, trapezoid_weig
 
 MODEL_NONE, MODEL_BSW, MODEL_BIDIRECTIONAL = 0, 1, 2
 LEAKAGE_MODELS = ("none", "bsw", "bidirectional", "auto")
-# Leu 2016 searches up to 0.2 1/s. Beyond 0.03 1/s (1.8 1/min, above the range of tumours) the term only imitates
-# another transit time: on simulated brain without leakage it changed rCBV by 40 %.
-KEP_MAX_PER_S = 0.03
+# Leu 2016 searches up to 0.2 1/s. Beyond 0.03 1/s (1.8 1/min, above the range of tumours) the term only
+# imitates another transit time: on simulated brain without leakage it changed rCBV by 40 %. The published
+# model keeps its range; the automatic choice does not go there.
+KEP_MAX_PER_S = {"bsw": 0.03, "bidirectional": 0.2, "auto": 0.03}
 _GRID_POINTS = 48
 
 
@@ -121,8 +122,8 @@ class LeakageModel:
         Frames before this one are not fitted.
     window : (int, int), optional
         Integration window of the blood volume, frames [start, stop).
-    kep_max_per_s : float
-        Upper limit of kep.
+    kep_max_per_s : float, optional
+        Upper limit of kep; 0.2 for "bidirectional", 0.03 for "auto".
 
     Raises
     ------
@@ -130,7 +131,7 @@ class LeakageModel:
         When the reference curve is flat, or there are fewer frames than parameters.
     """
 
-    def __init__(self, reference, times_s, method="auto", first=0, window=None, kep_max_per_s=KEP_MAX_PER_S):
+    def __init__(self, reference, times_s, method="auto", first=0, window=None, kep_max_per_s=None):
         if method not in LEAKAGE_MODELS[1:]:
             raise InputError(
                 f"unknown leakage correction '{method}'", "--leakage", "Use bsw, bidirectional or auto."
@@ -154,7 +155,7 @@ class LeakageModel:
         start, stop = window or (0, len(self.reference))
         self._weights = trapezoid_weights(self.times_s, start, stop)
         self._reference_area = float(self._weights @ self.reference)
-        self._build_tables(kep_max_per_s)
+        self._build_tables(KEP_MAX_PER_S[method] if kep_max_per_s is None else kep_max_per_s)
 
     def _build_tables(self, kep_max_per_s):
         kep = np.concatenate([[0.0], np.geomspace(2e-4, kep_max_per_s, _GRID_POINTS - 1)])
