@@ -105,7 +105,8 @@ def methods_text(settings, facts):
         parts.append(
             f"With the arterial input function ({facts['aif']}), residue functions were found by {method} "
             f"without clipping; CBF used kH = {settings.kh:g} and a density of "
-            f"{settings.density_g_ml:g} g/mL, MTT = CBV/CBF. Tmax is the time of the maximum of the residue function and may be negative. "
+            f"{settings.density_g_ml:g} g/mL, MTT = CBV/CBF. Tmax is "
+            "the time of the maximum of the residue function and may be negative. "
             "CBF from truncated SVD is biased low and is to be read as relative."
         )
     parts.append(
