@@ -210,8 +210,14 @@ def even_times(times_s):
 
 
 def resample_even(curves, times_s):
-    """Linear interpolation of curves (t, n) onto as many even frames; returns curves and frame time."""
-    even = np.linspace(times_s[0], times_s[-1], len(times_s))
+    """Linear interpolation of curves (t, ...) onto even frames; returns curves and frame time.
+
+    The even frames are as dense as the densest given ones (at most four times as many), so that the bolus
+    keeps its shape when the end of the series is sampled thinly.
+    """
+    span = times_s[-1] - times_s[0]
+    count = min(round(span / float(np.diff(times_s).min())) + 1, 4 * len(times_s))
+    even = np.linspace(times_s[0], times_s[-1], count)
     right = np.clip(np.searchsorted(times_s, even), 1, len(times_s) - 1)
     share = ((even - times_s[right - 1]) / (times_s[right] - times_s[right - 1])).astype(curves.dtype)
     share = share.reshape((-1,) + (1,) * (curves.ndim - 1))

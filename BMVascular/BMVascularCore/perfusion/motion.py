@@ -17,6 +17,10 @@ from BMVascularCore.volume import Series, to_sitk
 # share of the smaller in-plane voxel side from which registration is worth its interpolation
 _WORTH_VOXELS = 0.35
 _POINTS = 12000
+# frames that are measured, registration samples per frame
+_MEASURED_FRAMES = 16
+_SAMPLES = 6000
+_SMOOTHING_MM = 4.0
 
 
 @dataclass
@@ -63,18 +67,19 @@ def measure_motion(array, brain, bolus, geometry):
     Returns
     -------
     ndarray, shape (t,)
-        mm; NaN for frames of the first pass, where contrast agent changes the picture.
+        mm; NaN for frames that were not measured: those of the first pass, where contrast agent changes the
+        picture, and all but 16 of the others.
     """
-    reference = array[bolus.baseline].mean(axis=0, dtype=np.float32)
+    smooth = _smoother(array.shape[1:], geometry)
+    reference = smooth(array[bolus.baseline].mean(axis=0, dtype=np.float32))
     index, design, moves = _linear_problem(reference, brain, geometry)
     values = reference[tuple(index.T)].astype(float)
     solver = np.linalg.pinv(design)
     out = np.full(len(array), np.nan)
-    for t in range(len(array)):
-        if bolus.start < t <= bolus.first_pass_end:
-            continue
-        change = array[t][tuple(index.T)].astype(float) - values
-        parameters = solver @ change
+    still = [t for t in range(bolus.skip, len(array)) if not bolus.start < t <= bolus.first_pass_end]
+    for t in np.unique(np.linspace(0, len(still) - 1, _MEASURED_FRAMES).astype(int)):
+        t = still[t]
+        parameters = solver @ (smooth(array[t])[tuple(index.T)] - values)
         shift = np.einsum("nap,p->na", moves, parameters[: moves.shape[2]])
         out[t] = np.percentile(np.linalg.norm(shift, axis=1), 95)
     return out
@@ -84,20 +89,32 @@ def _linear_problem(reference, brain, geometry):
     """Sampled voxels, design matrix [rigid motion, offset, gain] and voxel displacements per parameter."""
     axes = [a for a in range(3) if reference.shape[a] > 1]
     spacing = geometry.spacing_kji_mm
-    sigma = [1.0 if a in axes and spacing[a] < 4 else 0.0 for a in range(3)]
-    smooth = ndimage.gaussian_filter(np.where(np.isfinite(reference), reference, 0.0), sigma)
-    inner = ndimage.binary_erosion(brain, np.ones((1, 3, 3), bool), border_value=0)
-    index = np.argwhere(inner if inner.any() else brain)
+    # the border of the brain is the strongest edge
+    index = np.argwhere(ndimage.binary_dilation(brain, np.ones((1, 3, 3), bool)))
     index = index[:: max(1, len(index) // _POINTS)]
     gradient = np.zeros((len(index), 3))
     for a in axes:
-        gradient[:, a] = np.gradient(smooth, spacing[a], axis=a)[tuple(index.T)]
+        gradient[:, a] = np.gradient(reference, spacing[a], axis=a)[tuple(index.T)]
     place = (index - index.mean(axis=0)) * spacing
     moves = _rigid_moves(place, axes)
     # a point that moves by d brings the value of x - d
     motion = -np.einsum("na,nap->np", gradient, moves)
-    values = smooth[tuple(index.T)]
+    values = reference[tuple(index.T)]
     return index, np.column_stack([motion, np.ones(len(index)), values]), moves
+
+
+def _smoother(shape, geometry):
+    """Smoothing that makes a step of a voxel or two look linear."""
+    spacing = geometry.spacing_kji_mm
+    sigma = [
+        _SMOOTHING_MM / s if n > 1 and s < _SMOOTHING_MM else 0.0 for s, n in zip(spacing, shape, strict=True)
+    ]
+
+    def smooth(image):
+        image = np.asarray(image, dtype=np.float32)
+        return ndimage.gaussian_filter(np.where(np.isfinite(image), image, 0.0), sigma, truncate=2.5)
+
+    return smooth
 
 
 def _rigid_moves(place, axes):
@@ -176,14 +193,14 @@ def _register(fixed, moving, mask, centre, start, flat):
     if start is not None:
         transform.SetParameters(start.GetParameters())
     method = sitk.ImageRegistrationMethod()
-    # correlation does not care for gain; mutual information for the bolus' local darkening either
+    # mutual information tolerates the darkening by the bolus
     method.SetMetricAsMattesMutualInformation(32)
     method.SetMetricFixedMask(mask)
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(0.25)
+    method.SetMetricSamplingPercentage(float(min(1.0, _SAMPLES / np.prod(fixed.GetSize()))))
     method.SetInterpolator(sitk.sitkLinear)
     method.SetNumberOfThreads(1)
-    method.SetOptimizerAsRegularStepGradientDescent(0.5, 1e-3, 60, relaxationFactor=0.6)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 0.02, 25, relaxationFactor=0.5)
     method.SetOptimizerScalesFromPhysicalShift()
     if flat:
         # a slab of a few slices cannot tell tilt or shift through the plane

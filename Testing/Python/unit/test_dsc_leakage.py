@@ -3,6 +3,7 @@
 import dsc_objects
 import numpy as np
 import pytest
+from scipy import signal
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.perfusion import leakage, relaxation
@@ -17,7 +18,7 @@ def fine_integral(kep, times=TIMES):
     curve = np.interp(grid, times, 8.0 * dsc_objects.gamma_bolus(times, 20.0))
     step = grid[1] - grid[0]
     kernel = np.exp(-kep * grid)
-    full = np.convolve(curve, kernel)[: len(grid)] * step - 0.5 * step * (
+    full = signal.fftconvolve(curve, kernel)[: len(grid)] * step - 0.5 * step * (
         curve * kernel[0] + curve[0] * kernel
     )
     return np.interp(times, grid, full)
