@@ -185,8 +185,8 @@ def main():
     )
     product, transform = bounds()
     print(
-        f"Bounds on this machine: 48 x 80 matrix product {product:,.0f} voxels/s (bidirectional), one inverse "
-        f"transform of length 120 {transform:,.0f} voxels/s (cSVD needs two, oSVD seven)."
+        f"Bounds on this machine: 48 x 80 matrix product {product:,.0f} voxels/s (bidirectional), "
+        f"one inverse transform of length 120 {transform:,.0f} voxels/s (cSVD needs two, oSVD seven)."
     )
 
 

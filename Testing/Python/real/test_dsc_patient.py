@@ -69,14 +69,12 @@ def test_real_concentration_patch(shared):
     folder = shared / "data/perfusion/osipi_codecollection/DSC_real"
     image = sitk.ReadImage(str(folder / "test_concentration.nii"))
     array = sitk.GetArrayFromImage(image)
-    artery = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "test_artery_ROI.nii"))) != 0
     geometry = Geometry(array.shape[1:], image.GetSpacing()[:3])
     series = Series(array, np.arange(len(array)) * 1.5, geometry, "patch")
-    result = run_dsc(
-        series, DscSettings(input="concentration", leakage="bsw"), aif=artery.reshape(array.shape[1:])
-    )
-    peak = result.maps["ph"]
-    inside = artery.reshape(peak.shape) & result.brain
-    assert np.nanmedian(peak[inside]) > 2 * np.nanmedian(peak[result.brain])
+    result = run_dsc(series, DscSettings(input="concentration", leakage="bsw"))
+    # the patch lies on an artery: its earliest, highest and narrowest voxels must be found
+    assert result.aif.curve.max() > 1.5 * result.mean_curve.max()
+    assert np.argmax(result.aif.curve) <= np.argmax(result.mean_curve)
+    assert result.aif.criteria["full width at half maximum, s"][0] < 12
     assert np.isfinite(result.maps["cbf"][result.valid]).mean() > 0.95
-    assert (result.maps["ttp"][inside] <= np.nanmedian(result.maps["ttp"][result.valid]) + 1.5).mean() > 0.7
+    assert np.isfinite(result.maps["nrcbv"][result.valid]).mean() > 0.95
