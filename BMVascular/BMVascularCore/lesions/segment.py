@@ -1,0 +1,257 @@
+"""Clicks to lesions on one prepared volume."""
+
+import numpy as np
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.lesions import grow, refine, shapes
+from BMVascularCore.lesions.compartments import split_compartments
+from BMVascularCore.lesions.measure import measure_lesions
+from BMVascularCore.lesions.model import Lesion, Seed, Segmentation
+from BMVascularCore.lesions.grid import WorkGrid
+from BMVascularCore.lesions.prepare import Prepared, prepare
+from BMVascularCore.progress import share_of
+
+MAX_RADIUS_MM = 30.0
+_SMALL_REACH_MM, _COARSE_MM = 14.0, 1.0
+
+
+def segment_lesions(
+    t1c, seeds, t1=None, flair=None, swi=None, max_radius_mm=MAX_RADIUS_MM, allow_empty=False, progress=None
+):
+    """Lesions with compartments and measures from one or more clicks each.
+
+    Parameters
+    ----------
+    t1c : Volume or Prepared
+    seeds : list of Seed
+    t1, flair, swi : Volume, optional
+        Ignored when ``t1c`` is :class:`Prepared` already.
+    max_radius_mm : float
+        No lesion is thicker than twice this.
+    allow_empty : bool
+        Report clicks without a lesion in ``missing`` instead of raising.
+    progress : callable, optional
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    InputError
+        A click outside the image or in air; no include click; and, unless ``allow_empty``, a click
+        where nothing enhances.
+    """
+    groups = _groups(seeds)
+    if not 1.0 <= max_radius_mm <= 80.0:
+        raise InputError(f"radius {max_radius_mm:g} mm is not usable", "--max-radius-mm", "Give 1 to 80 mm.")
+    ready = t1c if isinstance(t1c, Prepared) else prepare(t1c, t1, flair, swi, share_of(progress, 0, 0.3))
+    report = share_of(progress, 0.3, 1.0)
+    for seed in seeds:
+        check_seed(ready, seed)
+    lesions, missing = [], {}
+    for number, (name, (include, exclude)) in enumerate(groups.items()):
+        report(number / len(groups) * 0.6, f"lesion {name}")
+        lesion = segment_one(ready, name, number + 1, include, exclude, max_radius_mm)
+        if isinstance(lesion, str):
+            missing[name] = lesion
+        else:
+            lesions.append(lesion)
+    if missing and not allow_empty:
+        name, reason = next(iter(missing.items()))
+        raise InputError(reason, f"seed {name}", "Click into the enhancing part, or leave this seed out.")
+    report(0.65, "compartments")
+    return assemble(ready, lesions, missing, share_of(report, 0.65, 1.0))
+
+
+def assemble(ready, lesions, missing=None, progress=None):
+    """Label images, compartments and table of lesions found one by one.
+
+    Returns
+    -------
+    Segmentation
+    """
+    warnings = list(ready.warnings)
+    labels = merge_labels(ready, lesions)
+    warnings += [f"{x.name}: low confidence: {'; '.join(x.reasons)}." for x in lesions if x.confidence == "low"]
+    warnings += [f"{name}: {reason}." for name, reason in (missing or {}).items()]
+    compartments, oedema = split_compartments(ready, labels, lesions, share_of(progress, 0.0, 0.6))
+    names = {lesion.label: lesion.name for lesion in lesions}
+    rows = measure_lesions(
+        labels, compartments, names, ready, oedema, {x.label: x for x in lesions}, share_of(progress, 0.6, 1.0)
+    )
+    return Segmentation(labels, compartments, oedema, lesions, rows, dict(missing or {}), warnings)
+
+
+def _groups(seeds):
+    seeds = list(seeds)
+    names = list(dict.fromkeys(s.name for s in seeds if s.kind == "include"))
+    if not names:
+        raise InputError("no include click was given", "--seed", "Click into a lesion.")
+    return {
+        name: (
+            [s for s in seeds if s.kind == "include" and s.name == name],
+            [s for s in seeds if s.kind == "exclude" and s.name in (name, "", None)],
+        )
+        for name in names
+    }
+
+
+def check_seed(ready, seed):
+    """Raise unless a click lies in the image and in the head."""
+    geometry = ready.t1c.geometry
+    if not bool(geometry.contains(seed.point_lps_mm)):
+        raise InputError(
+            f"lies outside {ready.t1c.name}", f"seed {seed.name}", "Check the position and whether it is RAS or LPS."
+        )
+    index = np.clip(np.rint(geometry.index_of(seed.point_lps_mm)).astype(int), 0, np.asarray(geometry.shape) - 1)
+    if seed.kind == "include" and not ready.head[tuple(index)]:
+        raise InputError("lies outside the head, in air", f"seed {seed.name}", "Click into the lesion.")
+
+
+def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIUS_MM):
+    """One lesion from its clicks.
+
+    Returns
+    -------
+    Lesion or str
+        The reason where no lesion was found.
+    """
+    geometry = ready.t1c.geometry
+    points = [geometry.index_of(seed.point_lps_mm) for seed in include]
+    cuts = [geometry.index_of(seed.point_lps_mm) for seed in exclude]
+    coarse = _coarse(ready, points, cuts, max_radius_mm)
+    if coarse is None:
+        return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
+    grid, found, background = coarse
+    return _fine(ready, name, label, grid, found, points, cuts, max_radius_mm)
+
+
+def _coarse(ready, points, cuts, max_radius_mm):
+    """Object on a small grid, on a large one when it does not fit."""
+    result = None
+    for reach_mm in dict.fromkeys((min(_SMALL_REACH_MM, 2.2 * max_radius_mm), 2 * max_radius_mm + 4)):
+        spacing = 0.8 if reach_mm <= _SMALL_REACH_MM else _COARSE_MM
+        grid = _grid(ready, points, reach_mm, spacing)
+        image, allowed = _views(ready, grid)
+        local = [grid.index_of(p) for p in points]
+        allowed &= ~_cut_balls(grid, cuts, local)
+        head = allowed & (image > 0)
+        background = grow.background_level(image[head], ready.level)
+        found = grow.find_object(image, allowed, local, spacing, background, ready.noise, max_radius_mm)
+        if found is not None:
+            result = grid, found, background
+            if not _touches_edge(found.mask):
+                return result
+    return result
+
+
+def _grid(ready, points, reach_mm, spacing_mm):
+    margin = reach_mm / np.asarray(ready.t1c.geometry.spacing_kji_mm)
+    points = np.asarray(points)
+    return WorkGrid.around(points.min(0) - margin, points.max(0) + margin, ready.t1c.geometry, spacing_mm)
+
+
+def _views(ready, grid):
+    return grid.sample(ready.t1c.array), grid.sample(ready.head)
+
+
+def _cut_balls(grid, cuts, local):
+    """Ball around each exclude click, up to half the way to the nearest include click."""
+    out = np.zeros(grid.shape, dtype=bool)
+    axes = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
+    for cut in cuts:
+        at = grid.index_of(cut)
+        radius = min(np.linalg.norm(at - p) for p in local) / 2
+        out |= sum((g - a) ** 2 for g, a in zip(axes, at, strict=True)) < min(radius, 6.0 / grid.spacing_mm) ** 2
+    return out
+
+
+def _touches_edge(mask):
+    return any(np.take(mask, (0, -1), axis=axis).any() for axis in range(3))
+
+
+def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
+    box = np.argwhere(found.mask)
+    radius = (3 * len(box) * coarse.spacing_mm**3 / (4 * np.pi)) ** (1 / 3)
+    spacing = float(np.clip(radius / 12, 0.4, 0.9))
+    margin = 6.0 / coarse.spacing_mm
+    low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)
+    grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
+    image, allowed = _views(ready, grid)
+    start = WorkGridView(coarse, grid).move(found.mask)
+    local = [grid.index_of(p) for p in points]
+    allowed &= ~_cut_balls(grid, cuts, local)
+    mask, level, inside, outside = refine.refine(image, allowed, start, local, spacing, max_radius_mm)
+    if not mask.any():
+        return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
+    corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
+    depth_in = mask & (image > level)
+    high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
+    low_level = float(np.median(outside[mask]))
+    lesion = Lesion(
+        name, label, corner, fraction, mask, spacing, high_level, low_level, (high_level - low_level) / ready.noise
+    )
+    return judge(lesion, image, mask, ready)
+
+
+class WorkGridView:
+    """Moves masks from one working grid to another."""
+
+    def __init__(self, source, target):
+        self.source, self.target = source, target
+
+    def move(self, mask):
+        """The mask on the target grid (half value of the linear interpolation)."""
+        from scipy import ndimage
+
+        step = self.target.step_kji / self.source.step_kji
+        first = self.source.index_of(self.target.origin_kji)
+        return ndimage.affine_transform(mask.astype(np.float32), step, first, self.target.shape, order=1) > 0.5
+
+
+def judge(lesion, image, mask, ready):
+    """Refuse what is no lesion, flag what may be none.
+
+    Returns
+    -------
+    Lesion or str
+    """
+    relative = (lesion.inside_level - lesion.outside_level) / max(lesion.outside_level, 1e-6)
+    edge = grow.boundary_contrast(image, mask)
+    if relative < 0.06 or lesion.contrast_to_noise < 2.0 or edge <= 0:
+        return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
+    if relative < 0.15 or lesion.contrast_to_noise < 4.0:
+        lesion.reasons.append(f"faint: {relative:.0%} brighter than its surroundings")
+    length, width = _axes_mm(mask, lesion.fine_spacing_mm)
+    if length > 3.0 * width and width < 7.0:
+        lesion.reasons.append("long and thin, like a vessel or dura")
+    if mask.sum() * lesion.fine_spacing_mm**3 < 4.0:
+        lesion.reasons.append("below 2 mm: too small to trust")
+    if lesion.reasons:
+        lesion.confidence = "low"
+    return lesion
+
+
+def _axes_mm(mask, spacing_mm):
+    """Longest and middle principal axis (full lengths of the ellipsoid of the same moments)."""
+    points = np.argwhere(mask) * spacing_mm
+    if len(points) < 8:
+        return spacing_mm, spacing_mm
+    values = np.linalg.eigvalsh(np.cov(points.T))
+    full = 2 * np.sqrt(5 * np.maximum(values, 0))
+    return float(full[2]), float(max(full[1], spacing_mm))
+
+
+def merge_labels(ready, lesions):
+    """One label image; where lesions meet, the one with the larger share of the voxel wins."""
+    shape = ready.t1c.geometry.shape
+    labels = np.zeros(shape, dtype=np.int32)
+    best = np.zeros(shape, dtype=np.float32)
+    for lesion in lesions:
+        window, share = lesion.window, lesion.fraction
+        take = (share >= 0.5) | ((share == share.max()) & (share.max() < 0.5))
+        take &= share > best[window]
+        labels[window][take] = lesion.label
+        best[window][take] = share[take]
+    return ready.t1c.geometry and ready.t1c.like(labels, "lesions")
