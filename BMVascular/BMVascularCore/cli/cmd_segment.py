@@ -75,7 +75,9 @@ def _summary(result):
 
 def _seeds(args, call):
     if not args.seed:
-        raise InputError("no click was given", "--seed", "Give at least one, for example --seed=-32,14,60=M1.")
+        raise InputError(
+            "no click was given", "--seed", "Give at least one, for example --seed=-32,14,60=M1."
+        )
     parsed = [call.point_lps(text) for text in args.seed]
     taken = {name for _, name in parsed if name}
     seeds = []

@@ -53,7 +53,12 @@ class WorkGrid:
         if not is_mask and any(sigma):
             part = ndimage.gaussian_filter(part, sigma, truncate=2.5)
         out = ndimage.affine_transform(
-            part, self.step_kji, self.origin_kji - low, self.shape, order=0 if is_mask else order, mode="nearest"
+            part,
+            self.step_kji,
+            self.origin_kji - low,
+            self.shape,
+            order=0 if is_mask else order,
+            mode="nearest",
         )
         return out > 0.5 if is_mask else out
 

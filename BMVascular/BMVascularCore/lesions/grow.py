@@ -51,7 +51,7 @@ def background_level(values, level):
     return float((edges[best] + edges[best + 1]) / 2)
 
 
-def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm):
+def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False):
     """The bright (or bright-rimmed) object at the points.
 
     Parameters
@@ -63,6 +63,8 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     points : list of ndarray
         Clicks as working-grid indices.
     spacing_mm, background, noise, max_radius_mm : float
+    thick : bool
+        Whether the image's slices are thick (:func:`tidy`).
 
     Returns
     -------
@@ -72,18 +74,24 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     step = max(top - background, 1e-6)
     if step < max(2.5 * noise, 0.04 * background):
         return None
-    found = []
-    for share in _LEVELS:
-        threshold = background + share * step
+    found, best = [], 0.0
+    for share in _LEVELS[::-1]:
         if share * step < 1.2 * noise:
+            break
+        threshold = background + share * step
+        mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm, thick)
+        if mask is None:
+            if found:
+                break
             continue
-        mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm)
-        if mask is not None:
-            found.append(Found(mask, threshold, boundary_contrast(image, mask)))
+        found.append(Found(mask, threshold, boundary_contrast(image, mask)))
+        best = max(best, found[-1].sharpness)
+        # lower thresholds only leak further
+        if found[-1].sharpness < 0.6 * best:
+            break
     if not found:
         return None
-    best = max(item.sharpness for item in found)
-    return next(item for item in found if item.sharpness >= _NEARLY * best)
+    return next(item for item in reversed(found) if item.sharpness >= _NEARLY * best)
 
 
 def _brightest_near(image, allowed, points, spacing_mm, background):
@@ -107,7 +115,7 @@ def _brightest_near(image, allowed, points, spacing_mm, background):
     return best
 
 
-def _object_at(bright, allowed, points, spacing_mm, max_radius_mm):
+def _object_at(bright, allowed, points, spacing_mm, max_radius_mm, thick):
     bright = bright & allowed
     reach = max(1.5, 1.6 / spacing_mm)
     whole = shapes.filled(bright)
@@ -119,15 +127,18 @@ def _object_at(bright, allowed, points, spacing_mm, max_radius_mm):
         piece = closed_piece if closed_piece is not None else piece
     if piece is None:
         return None
-    return tidy(piece, points, spacing_mm, max_radius_mm, reach)
+    return tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
 
 
 def _near(mask, point, reach):
     return shapes.nearest_true(mask, point, reach) is not None
 
 
-def tidy(piece, points, spacing_mm, max_radius_mm, reach):
+def tidy(piece, points, spacing_mm, max_radius_mm, reach, thick=False):
     """Cut at necks, free from thin attachments, refuse what is too large.
+
+    Between thick slices a slanted lesion jumps sideways, which looks like a neck; there the rules
+    are loosened.
 
     Returns
     -------
@@ -138,13 +149,13 @@ def tidy(piece, points, spacing_mm, max_radius_mm, reach):
     shift = np.array([s.start for s in box])
     local = [np.asarray(point) - shift for point in points]
     depth = shapes.depth_mm(part, spacing_mm)
-    part = shapes.own_basin(part, depth, local, reach)
+    part = shapes.own_basin(part, depth, local, reach, 0.25 if thick else 0.55)
     if part is None:
         return None
     peak = float(depth[part].max())
     if peak > max_radius_mm:
         return None
-    radius = float(np.clip(0.35 * peak, 0.0, 2.5))
+    radius = float(np.clip((0.2 if thick else 0.35) * peak, 0.0, 2.5))
     if radius > 0.7 * spacing_mm:
         kept = shapes.opened(part, radius, spacing_mm)
         part &= shapes.distance_mm(kept, spacing_mm) <= 0.4 * radius

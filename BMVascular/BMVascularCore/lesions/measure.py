@@ -112,7 +112,9 @@ def _fraction(lesion, window, mask, labels, label):
     for_window = []
     for s, w, c in zip(lesion.window, window, lesion.fraction.shape, strict=True):
         low, high = max(s.start, w.start), min(s.stop, w.stop)
-        for_window.append((slice(low - w.start, high - w.start), slice(low - s.start, low - s.start + high - low)))
+        for_window.append(
+            (slice(low - w.start, high - w.start), slice(low - s.start, low - s.start + high - low))
+        )
         if high <= low or c == 0:
             return out
     full[tuple(a for a, _ in for_window)] = lesion.fraction[tuple(b for _, b in for_window)]

@@ -64,9 +64,13 @@ def prepare(t1c, t1=None, flair=None, swi=None, progress=None):
     head, level = head_mask(clean)
     noise = noise_level(clean.array, head)
     companions = {}
-    for share, (role, other) in zip((0.4, 0.6, 0.8), {"T1": t1, "FLAIR": flair, "SWI": swi}.items(), strict=True):
+    for share, (role, other) in zip(
+        (0.4, 0.6, 0.8), {"T1": t1, "FLAIR": flair, "SWI": swi}.items(), strict=True
+    ):
         report(share, f"fitting {role} to T1c")
-        companions[role], trouble = _companion(other, clean, head, role) if other is not None else (None, None)
+        companions[role], trouble = (
+            _companion(other, clean, head, role) if other is not None else (None, None)
+        )
         warnings += [trouble] if trouble else []
     if companions["T1"] is not None:
         companions["T1"] = _scaled_to(companions["T1"], clean, head)
@@ -81,7 +85,9 @@ def _clean(volume):
         raise InputError("a 3D image is wanted", volume.name, "Give one 3D image.")
     if min(volume.array.shape) < 3:
         raise InputError(
-            "has fewer than three slices, a lesion has no volume there", volume.name, "Give the whole 3D image."
+            "has fewer than three slices, a lesion has no volume there",
+            volume.name,
+            "Give the whole 3D image.",
         )
     array = volume.array.astype(np.float32)
     bad = ~np.isfinite(array)
@@ -172,12 +178,17 @@ def _companion(other, t1c, head, role):
     values = np.nan_to_num(other.array.astype(np.float32), posinf=0.0, neginf=0.0)
     source = Volume(values, other.geometry, other.name)
     windows = _strides(t1c.geometry, 4.0)
-    index = np.stack(np.meshgrid(*[np.arange(n)[w] for n, w in zip(head.shape, windows, strict=True)], indexing="ij"), -1)
+    index = np.stack(
+        np.meshgrid(*[np.arange(n)[w] for n, w in zip(head.shape, windows, strict=True)], indexing="ij"), -1
+    )
     inside = other.geometry.contains(t1c.geometry.points_of(index))
     small_head = head[windows]
     covered = float(inside[small_head].mean()) if small_head.any() else 0.0
     if covered < 0.25:
-        return None, f"{role} covers {covered:.0%} of the head in T1c: it lies elsewhere or is another study, and is not used."
+        return (
+            None,
+            f"{role} covers {covered:.0%} of the head in T1c: another study or place; it is not used.",
+        )
     moved = resample(source, t1c.geometry)
     trouble = _other_patient(moved, t1c, head, windows, inside, role)
     return (None, trouble) if trouble else (moved, None)
@@ -199,8 +210,8 @@ def _other_patient(moved, t1c, head, windows, inside, role):
     inside_ours = (theirs & ours).sum() / max(1, theirs.sum())
     if dice < 0.8 and (inside_ours < 0.97 or dice < 0.45):
         return (
-            f"{role} does not lie on the head of T1c (overlap {dice:.2f}): another patient or not registered; "
-            "it is not used."
+            f"{role} does not lie on the head of T1c (overlap {dice:.2f}): another patient, "
+            "or not registered; it is not used."
         )
     return None
 

@@ -18,11 +18,13 @@ def local_mean(image, where, sigma):
     """
     overall = float(image[where].mean())
     weight = ndimage.gaussian_filter(where.astype(np.float32), sigma, truncate=3.0)
-    total = ndimage.gaussian_filter(np.where(where, image - overall, 0).astype(np.float32), sigma, truncate=3.0)
+    total = ndimage.gaussian_filter(
+        np.where(where, image - overall, 0).astype(np.float32), sigma, truncate=3.0
+    )
     return overall + total / (weight + 1e-3)
 
 
-def refine(image, allowed, start, points, spacing_mm, max_radius_mm):
+def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False):
     """Move the boundary to the local half height.
 
     Parameters
@@ -39,37 +41,53 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm):
     mask : ndarray of bool
     level : ndarray
         Local half height.
-    inside, outside : ndarray
-        Local mean of the enhancing part and of the surroundings.
+    outside : ndarray
+        Local mean of the surroundings.
     """
     mask = start
     radius = _radius_mm(mask, spacing_mm)
     sigma = float(np.clip(0.7 * radius, 1.5, 4.0)) / spacing_mm
     margin = float(np.clip(0.4 * radius, 1.0, 2.0))
-    limit = shapes.distance_mm(start, spacing_mm) <= margin
-    level = inside = outside = None
+    bridge = float(np.clip(0.35 * radius, 0.8, 3.5))
+    hull = shapes.filled(shapes.closed(start, bridge, spacing_mm))
+    limit = shapes.distance_mm(hull, spacing_mm) <= margin
+    smooth = ndimage.gaussian_filter(image, 0.6 / spacing_mm)
+    reach = 3.0 / spacing_mm
+    level = outside = floor = None
     for _ in range(_ROUNDS):
-        inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, level)
+        inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, floor)
         level = (inside + outside) / 2
+        # darker parts of a mixed lesion count as inside, a core at tissue level does not
+        floor = outside + 0.25 * (inside - outside)
         bright = (image > level) & allowed & limit
-        piece = shapes.piece_at(shapes.filled(bright | _core(image, mask, spacing_mm)), points, 3.0 / spacing_mm)
-        new = None if piece is None else grow.tidy(piece, points, spacing_mm, max_radius_mm, 3.0 / spacing_mm)
+        whole = _bridged(bright, smooth > floor, bridge, spacing_mm) | _deep(mask, spacing_mm)
+        piece = shapes.piece_at(shapes.filled(whole & allowed), points, reach)
+        new = None if piece is None else grow.tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
         if new is None:
             break
         changed = int((new ^ mask).sum())
         mask = new
         if changed <= 0.002 * mask.sum():
             break
-    return mask, level, inside, outside
+    return mask, level, outside
 
 
-def _core(image, mask, spacing_mm):
+def _bridged(bright, grey, radius_mm, spacing_mm):
+    """Bright voxels, and the greyish dents among them that a ball of this radius cannot enter.
+
+    Cystic or faint parts often reach the lesion's surface; air, bone and CSF beside it are darker
+    than the ``grey`` limit and stay outside.
+    """
+    return bright | (shapes.closed(bright, radius_mm, spacing_mm) & grey)
+
+
+def _deep(mask, spacing_mm):
     """The deep part stays inside, enhancing or not: rims may be open towards a sulcus."""
     depth = shapes.depth_mm(mask, spacing_mm)
     return depth > max(1.5, 0.45 * float(depth.max()))
 
 
-def local_levels(image, allowed, mask, spacing_mm, sigma, level=None):
+def local_levels(image, allowed, mask, spacing_mm, sigma, floor=None):
     """Local means of the enhancing part and of the tissue around the mask.
 
     The surroundings are the 0.8 to 4 mm next to the mask; what is bright there (vessels, dura,
@@ -77,7 +95,7 @@ def local_levels(image, allowed, mask, spacing_mm, sigma, level=None):
     """
     away = shapes.distance_mm(mask, spacing_mm)
     depth = shapes.depth_mm(mask, spacing_mm)
-    cut = float(np.median(image[mask])) if level is None else level
+    cut = float(np.median(image[mask])) if floor is None else floor
     bright = mask & (image > cut)
     if float(depth.max()) > 2.5:
         bright &= depth > 0.8
@@ -85,7 +103,7 @@ def local_levels(image, allowed, mask, spacing_mm, sigma, level=None):
         bright = mask
     # small lesions never reach their full height: the upper quarter stands for it
     if mask.sum() * spacing_mm**3 < 70:
-        bright = mask & (image >= np.percentile(image[mask], 75))
+        bright = mask & (image >= np.percentile(image[mask], 88))
     shell = (away > 0.8) & (away <= 4.0)
     values = image[shell]
     if not values.size:

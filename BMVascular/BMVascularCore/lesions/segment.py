@@ -3,16 +3,17 @@
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, refine, shapes
+from BMVascularCore.lesions import grow, refine
 from BMVascularCore.lesions.compartments import split_compartments
-from BMVascularCore.lesions.measure import measure_lesions
-from BMVascularCore.lesions.model import Lesion, Seed, Segmentation
 from BMVascularCore.lesions.grid import WorkGrid
+from BMVascularCore.lesions.measure import measure_lesions
+from BMVascularCore.lesions.model import Lesion, Segmentation
 from BMVascularCore.lesions.prepare import Prepared, prepare
 from BMVascularCore.progress import share_of
 
 MAX_RADIUS_MM = 30.0
-_SMALL_REACH_MM, _COARSE_MM = 14.0, 1.0
+# reach around the click and spacing, mm: small first, wider only when the object does not fit
+_COARSE = ((13.0, 0.8), (24.0, 1.2), (42.0, 1.8), (80.0, 2.5))
 
 
 def segment_lesions(
@@ -60,6 +61,7 @@ def segment_lesions(
     if missing and not allow_empty:
         name, reason = next(iter(missing.items()))
         raise InputError(reason, f"seed {name}", "Click into the enhancing part, or leave this seed out.")
+    share_overlaps(ready, lesions, {name: include for name, (include, _) in groups.items()})
     report(0.65, "compartments")
     return assemble(ready, lesions, missing, share_of(report, 0.65, 1.0))
 
@@ -73,12 +75,20 @@ def assemble(ready, lesions, missing=None, progress=None):
     """
     warnings = list(ready.warnings)
     labels = merge_labels(ready, lesions)
-    warnings += [f"{x.name}: low confidence: {'; '.join(x.reasons)}." for x in lesions if x.confidence == "low"]
+    warnings += [
+        f"{x.name}: low confidence: {'; '.join(x.reasons)}." for x in lesions if x.confidence == "low"
+    ]
     warnings += [f"{name}: {reason}." for name, reason in (missing or {}).items()]
     compartments, oedema = split_compartments(ready, labels, lesions, share_of(progress, 0.0, 0.6))
     names = {lesion.label: lesion.name for lesion in lesions}
     rows = measure_lesions(
-        labels, compartments, names, ready, oedema, {x.label: x for x in lesions}, share_of(progress, 0.6, 1.0)
+        labels,
+        compartments,
+        names,
+        ready,
+        oedema,
+        {x.label: x for x in lesions},
+        share_of(progress, 0.6, 1.0),
     )
     return Segmentation(labels, compartments, oedema, lesions, rows, dict(missing or {}), warnings)
 
@@ -102,9 +112,13 @@ def check_seed(ready, seed):
     geometry = ready.t1c.geometry
     if not bool(geometry.contains(seed.point_lps_mm)):
         raise InputError(
-            f"lies outside {ready.t1c.name}", f"seed {seed.name}", "Check the position and whether it is RAS or LPS."
+            f"lies outside {ready.t1c.name}",
+            f"seed {seed.name}",
+            "Check the position and whether it is RAS or LPS.",
         )
-    index = np.clip(np.rint(geometry.index_of(seed.point_lps_mm)).astype(int), 0, np.asarray(geometry.shape) - 1)
+    index = np.clip(
+        np.rint(geometry.index_of(seed.point_lps_mm)).astype(int), 0, np.asarray(geometry.shape) - 1
+    )
     if seed.kind == "include" and not ready.head[tuple(index)]:
         raise InputError("lies outside the head, in air", f"seed {seed.name}", "Click into the lesion.")
 
@@ -123,27 +137,34 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
     coarse = _coarse(ready, points, cuts, max_radius_mm)
     if coarse is None:
         return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
-    grid, found, background = coarse
+    grid, found = coarse
     return _fine(ready, name, label, grid, found, points, cuts, max_radius_mm)
 
 
 def _coarse(ready, points, cuts, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit."""
     result = None
-    for reach_mm in dict.fromkeys((min(_SMALL_REACH_MM, 2.2 * max_radius_mm), 2 * max_radius_mm + 4)):
-        spacing = 0.8 if reach_mm <= _SMALL_REACH_MM else _COARSE_MM
+    for reach_mm, spacing in _COARSE:
+        if result is not None and reach_mm > 2.6 * max_radius_mm:
+            break
         grid = _grid(ready, points, reach_mm, spacing)
         image, allowed = _views(ready, grid)
         local = [grid.index_of(p) for p in points]
         allowed &= ~_cut_balls(grid, cuts, local)
         head = allowed & (image > 0)
         background = grow.background_level(image[head], ready.level)
-        found = grow.find_object(image, allowed, local, spacing, background, ready.noise, max_radius_mm)
+        found = grow.find_object(
+            image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
+        )
         if found is not None:
-            result = grid, found, background
+            result = grid, found
             if not _touches_edge(found.mask):
                 return result
     return result
+
+
+def _thick(ready):
+    return max(ready.t1c.geometry.spacing_mm) > 3.0
 
 
 def _grid(ready, points, reach_mm, spacing_mm):
@@ -163,7 +184,9 @@ def _cut_balls(grid, cuts, local):
     for cut in cuts:
         at = grid.index_of(cut)
         radius = min(np.linalg.norm(at - p) for p in local) / 2
-        out |= sum((g - a) ** 2 for g, a in zip(axes, at, strict=True)) < min(radius, 6.0 / grid.spacing_mm) ** 2
+        out |= (
+            sum((g - a) ** 2 for g, a in zip(axes, at, strict=True)) < min(radius, 6.0 / grid.spacing_mm) ** 2
+        )
     return out
 
 
@@ -178,11 +201,13 @@ def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
     margin = 6.0 / coarse.spacing_mm
     low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)
     grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
-    image, allowed = _views(ready, grid)
+    # a cubic keeps the height of small lesions; across thick slices it would ring
+    order = 3 if max(ready.t1c.geometry.spacing_mm) <= 2.5 else 1
+    image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.head)
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
     allowed &= ~_cut_balls(grid, cuts, local)
-    mask, level, inside, outside = refine.refine(image, allowed, start, local, spacing, max_radius_mm)
+    mask, level, outside = refine.refine(image, allowed, start, local, spacing, max_radius_mm, _thick(ready))
     if not mask.any():
         return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
     corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
@@ -190,7 +215,15 @@ def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
     high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
     low_level = float(np.median(outside[mask]))
     lesion = Lesion(
-        name, label, corner, fraction, mask, spacing, high_level, low_level, (high_level - low_level) / ready.noise
+        name,
+        label,
+        corner,
+        fraction,
+        mask,
+        spacing,
+        high_level,
+        low_level,
+        (high_level - low_level) / ready.noise,
     )
     return judge(lesion, image, mask, ready)
 
@@ -207,7 +240,9 @@ class WorkGridView:
 
         step = self.target.step_kji / self.source.step_kji
         first = self.source.index_of(self.target.origin_kji)
-        return ndimage.affine_transform(mask.astype(np.float32), step, first, self.target.shape, order=1) > 0.5
+        return (
+            ndimage.affine_transform(mask.astype(np.float32), step, first, self.target.shape, order=1) > 0.5
+        )
 
 
 def judge(lesion, image, mask, ready):
@@ -243,6 +278,52 @@ def _axes_mm(mask, spacing_mm):
     return float(full[2]), float(max(full[1], spacing_mm))
 
 
+def share_overlaps(ready, lesions, seeds):
+    """Divide lesions that came out as one among their clicks.
+
+    Where two lesions share more than a fifth of the smaller one, every shared voxel goes to the
+    lesion whose clicks are nearer. For convex lesions of like size that is the neck between them.
+
+    Parameters
+    ----------
+    ready : Prepared
+    lesions : list of Lesion
+        Their ``fraction`` is changed in place.
+    seeds : dict
+        Lesion name to include clicks.
+    """
+    for first, one in enumerate(lesions):
+        for two in lesions[first + 1 :]:
+            low = np.maximum([w.start for w in one.window], [w.start for w in two.window])
+            high = np.minimum([w.stop for w in one.window], [w.stop for w in two.window])
+            if (high <= low).any():
+                continue
+            views = [
+                x.fraction[
+                    tuple(slice(a - c, b - c) for a, b, c in zip(low, high, x.corner_kji, strict=True))
+                ]
+                for x in (one, two)
+            ]
+            shared = (views[0] > 0.1) & (views[1] > 0.1)
+            if np.minimum(*views).sum() < 0.2 * min(one.fraction.sum(), two.fraction.sum()):
+                continue
+            index = np.argwhere(shared) + low
+            where = ready.t1c.geometry.points_of(index)
+            away = [_nearest_mm(where, seeds[x.name]) for x in (one, two)]
+            mine = np.zeros(shared.shape, dtype=bool)
+            mine[shared] = away[0] <= away[1]
+            views[0][shared & ~mine] = 0.0
+            views[1][mine] = 0.0
+            for lesion in (one, two):
+                lesion.confidence = "low"
+                lesion.reasons.append("touches another lesion: divided half-way between the clicks")
+
+
+def _nearest_mm(points, seeds):
+    places = np.asarray([s.point_lps_mm for s in seeds])
+    return np.sqrt(((points[:, None] - places[None]) ** 2).sum(-1)).min(1)
+
+
 def merge_labels(ready, lesions):
     """One label image; where lesions meet, the one with the larger share of the voxel wins."""
     shape = ready.t1c.geometry.shape
@@ -254,4 +335,4 @@ def merge_labels(ready, lesions):
         take &= share > best[window]
         labels[window][take] = lesion.label
         best[window][take] = share[take]
-    return ready.t1c.geometry and ready.t1c.like(labels, "lesions")
+    return ready.t1c.like(labels, "lesions")
