@@ -49,8 +49,6 @@ class Lesion:
         Array index of the first voxel of ``fraction`` in the image.
     fraction : ndarray, shape (k, j, i)
         Share of each voxel that lies inside the lesion, 0..1 (sub-voxel boundary).
-    fine, fine_spacing_mm : ndarray of bool, float
-        The mask on the isotropic working grid.
     inside_level, outside_level, contrast_to_noise : float
         Median T1c inside the enhancing part and just outside, and their difference over the noise.
     confidence : {"good", "low"}
@@ -62,8 +60,6 @@ class Lesion:
     label: int
     corner_kji: tuple
     fraction: np.ndarray
-    fine: np.ndarray
-    fine_spacing_mm: float
     inside_level: float
     outside_level: float
     contrast_to_noise: float

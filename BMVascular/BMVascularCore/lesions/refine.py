@@ -56,7 +56,7 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
     level = outside = floor = None
     for _ in range(_ROUNDS):
         inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, floor)
-        level = (inside + outside) / 2
+        level = outside + (0.4 if thick else 0.5) * (inside - outside)
         # darker parts of a mixed lesion count as inside, a core at tissue level does not
         floor = outside + 0.25 * (inside - outside)
         bright = (image > level) & allowed & limit

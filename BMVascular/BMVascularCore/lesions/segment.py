@@ -1,9 +1,11 @@
 """Clicks to lesions on one prepared volume."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, refine
+from BMVascularCore.lesions import grow, refine, shapes
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.grid import WorkGrid
 from BMVascularCore.lesions.measure import measure_lesions
@@ -12,6 +14,7 @@ from BMVascularCore.lesions.prepare import Prepared, prepare
 from BMVascularCore.progress import share_of
 
 MAX_RADIUS_MM = 30.0
+NOTHING = "no enhancing lesion is at the click: nothing there stands out from its surroundings"
 # reach around the click and spacing, mm: small first, wider only when the object does not fit
 _COARSE = ((13.0, 0.8), (24.0, 1.2), (42.0, 1.8), (80.0, 2.5))
 
@@ -132,13 +135,32 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
         The reason where no lesion was found.
     """
     geometry = ready.t1c.geometry
-    points = [geometry.index_of(seed.point_lps_mm) for seed in include]
     cuts = [geometry.index_of(seed.point_lps_mm) for seed in exclude]
-    coarse = _coarse(ready, points, cuts, max_radius_mm)
-    if coarse is None:
-        return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
-    grid, found = coarse
-    return _fine(ready, name, label, grid, found, points, cuts, max_radius_mm)
+    parts, reason = [], NOTHING
+    for seed in include:
+        point = geometry.index_of(seed.point_lps_mm)
+        coarse = _coarse(ready, [point], cuts, max_radius_mm)
+        part = NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], cuts, max_radius_mm)
+        if isinstance(part, str):
+            reason = part
+        else:
+            parts.append(part)
+    return _united(parts, geometry.shape) if parts else reason
+
+
+def _united(parts, shape):
+    """The parts of several clicks as one lesion; its levels are those of the largest part."""
+    whole = max(parts, key=lambda part: part.fraction.sum())
+    if len(parts) == 1:
+        return whole
+    low = np.min([part.corner_kji for part in parts], axis=0)
+    high = np.max([np.add(part.corner_kji, part.fraction.shape) for part in parts], axis=0)
+    fraction = np.zeros(high - low, dtype=np.float32)
+    for part in parts:
+        view = fraction[tuple(slice(w.start - a, w.stop - a) for w, a in zip(part.window, low, strict=True))]
+        np.maximum(view, part.fraction, out=view)
+    fraction[shapes.filled(fraction >= 0.5) & (fraction < 0.5)] = 1.0
+    return replace(whole, corner_kji=tuple(int(v) for v in low), fraction=fraction)
 
 
 def _coarse(ready, points, cuts, max_radius_mm):
@@ -209,7 +231,7 @@ def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
     allowed &= ~_cut_balls(grid, cuts, local)
     mask, level, outside = refine.refine(image, allowed, start, local, spacing, max_radius_mm, _thick(ready))
     if not mask.any():
-        return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
+        return NOTHING
     corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
     depth_in = mask & (image > level)
     high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
@@ -219,13 +241,11 @@ def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
         label,
         corner,
         fraction,
-        mask,
-        spacing,
         high_level,
         low_level,
         (high_level - low_level) / ready.noise,
     )
-    return judge(lesion, image, mask, ready)
+    return judge(lesion, image, mask, spacing)
 
 
 class WorkGridView:
@@ -245,7 +265,7 @@ class WorkGridView:
         )
 
 
-def judge(lesion, image, mask, ready):
+def judge(lesion, image, mask, spacing_mm):
     """Refuse what is no lesion, flag what may be none.
 
     Returns
@@ -255,13 +275,13 @@ def judge(lesion, image, mask, ready):
     relative = (lesion.inside_level - lesion.outside_level) / max(lesion.outside_level, 1e-6)
     edge = grow.boundary_contrast(image, mask)
     if relative < 0.06 or lesion.contrast_to_noise < 2.0 or edge <= 0:
-        return "no enhancing lesion is at the click: nothing there stands out from its surroundings"
+        return NOTHING
     if relative < 0.15 or lesion.contrast_to_noise < 4.0:
         lesion.reasons.append(f"faint: {relative:.0%} brighter than its surroundings")
-    length, width = _axes_mm(mask, lesion.fine_spacing_mm)
+    length, width = _axes_mm(mask, spacing_mm)
     if length > 3.0 * width and width < 7.0:
         lesion.reasons.append("long and thin, like a vessel or dura")
-    if mask.sum() * lesion.fine_spacing_mm**3 < 4.0:
+    if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
     if lesion.reasons:
         lesion.confidence = "low"
