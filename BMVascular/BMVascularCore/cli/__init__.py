@@ -7,6 +7,7 @@ folder, ``<command>.json``, warnings, exit codes and one-line errors.
 
 import argparse
 import importlib
+import re
 import sys
 import time
 
@@ -84,7 +85,7 @@ def main(argv=None):
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     only = argv[0] if argv and argv[0] in COMMANDS else None
-    args = build_parser(only).parse_args(argv)
+    args = build_parser(only).parse_args(_with_joined_positions(argv))
     try:
         return _run_command(args)
     except (KeyboardInterrupt, Cancelled):
@@ -104,6 +105,17 @@ def main(argv=None):
             file=sys.stderr,
         )
         return EXIT_OUR_FAULT
+
+
+def _with_joined_positions(argv):
+    """``--seed -32,14,60`` as ``--seed=-32,14,60``: argparse takes a leading minus for an option."""
+    joined = []
+    for text in argv:
+        if joined and re.fullmatch(r"--[a-z][\w-]*", joined[-1]) and re.match(r"-[\d.]+(e[-+]?\d+)?,", text):
+            joined[-1] += "=" + text
+        else:
+            joined.append(text)
+    return joined
 
 
 def _run_command(args):

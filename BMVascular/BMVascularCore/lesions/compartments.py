@@ -1,0 +1,128 @@
+"""Enhancing tumour, non-enhancing core, oedema and haemorrhage."""
+
+import numpy as np
+from scipy import ndimage
+
+from BMVascularCore.lesions.model import CORE, ENHANCING, HAEMORRHAGE, OEDEMA
+from BMVascularCore.progress import share_of
+
+OEDEMA_REACH_MM = 40.0
+
+
+def split_compartments(ready, labels, lesions, progress=None):
+    """Compartments of all lesions.
+
+    Parameters
+    ----------
+    ready : Prepared
+    labels : Volume
+    lesions : list of Lesion
+
+    Returns
+    -------
+    compartments : Volume
+        uint8.
+    oedema_labels : Volume
+        int32, the nearest lesion of each oedema voxel.
+    """
+    report = share_of(progress, 0, 1)
+    codes = np.zeros(labels.array.shape, dtype=np.uint8)
+    for lesion in lesions:
+        window = lesion.window
+        inside = labels.array[window] == lesion.label
+        codes[window][inside] = _inside_codes(ready, lesion, window, inside)[inside]
+    report(0.3, "oedema")
+    oedema = np.zeros(labels.array.shape, dtype=np.int32)
+    if ready.flair is not None and lesions:
+        _add_oedema(ready, labels.array, lesions, codes, oedema)
+    report(1.0, "compartments done")
+    return ready.t1c.like(codes, "compartments"), labels.like(oedema, "oedema")
+
+
+def _inside_codes(ready, lesion, window, inside):
+    half = (lesion.inside_level + lesion.outside_level) / 2
+    image = ready.t1c.array[window]
+    spacing = ready.t1c.geometry.spacing_kji_mm
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    # the outermost voxels are dark through partial volume, not necrosis
+    dark = inside & (image < half) & (depth > 1.01 * min(spacing))
+    pieces, count = ndimage.label(dark)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1) * ready.t1c.geometry.voxel_ml
+    dark &= sizes[pieces] >= min(0.01, 0.02 * sizes.sum() + 0.004)
+    codes = np.where(inside, ENHANCING, 0).astype(np.uint8)
+    codes[dark] = CORE
+    codes[inside & _blood(ready, window, inside)] = HAEMORRHAGE
+    return codes
+
+
+def _blood(ready, window, inside):
+    """Signal loss on SWI, or T1 shortening before contrast, inside the lesion.
+
+    The yardstick is the tissue around the lesion: half of its SWI signal; on T1 the excess of 4
+    robust standard deviations and 20 %.
+    """
+    wide = tuple(
+        slice(max(0, s.start - 8), min(n, s.stop + 8)) for s, n in zip(window, ready.head.shape, strict=True)
+    )
+    outside = ready.head[wide].copy()
+    view = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(window, wide, strict=True))
+    outside[view] &= ~ndimage.binary_dilation(inside, iterations=2)
+    blood = np.zeros(inside.shape, dtype=bool)
+    for role, image in (("swi", ready.swi), ("t1", ready.t1)):
+        if image is None:
+            continue
+        around = image.array[wide][outside]
+        around = around[around > 0]
+        if around.size < 50:
+            continue
+        middle = float(np.median(around))
+        spread = 1.4826 * float(np.median(np.abs(around - middle)))
+        part = image.array[window]
+        if role == "swi":
+            blood |= part < min(0.6 * middle, middle - 3 * spread)
+        else:
+            blood |= part > max(1.2 * middle, middle + 4 * spread)
+    return ndimage.binary_opening(blood & inside) if inside.sum() > 200 else blood & inside
+
+
+def _add_oedema(ready, labels, lesions, codes, oedema):
+    geometry = ready.t1c.geometry
+    reach = np.ceil(OEDEMA_REACH_MM / np.asarray(geometry.spacing_kji_mm)).astype(int)
+    low = np.min([lesion.corner_kji for lesion in lesions], axis=0) - reach
+    high = np.max([np.add(x.corner_kji, x.fraction.shape) for x in lesions], axis=0) + reach
+    box = tuple(slice(max(0, a), min(n, b)) for a, b, n in zip(low, high, labels.shape, strict=True))
+    label, flair = labels[box], ready.flair.array[box]
+    distance, nearest = ndimage.distance_transform_edt(
+        label == 0, sampling=geometry.spacing_kji_mm, return_indices=True
+    )
+    owner = label[tuple(nearest)]
+    bright = _bright_flair(ready, box, flair, label, distance)
+    pieces, count = ndimage.label(bright | (label > 0))
+    if count:
+        touching = np.unique(pieces[label > 0])
+        found = bright & np.isin(pieces, touching) & (label == 0) & (distance <= OEDEMA_REACH_MM)
+        oedema[box][found] = owner[found]
+        codes[box][found] = OEDEMA
+
+
+def _bright_flair(ready, box, flair, label, distance):
+    """FLAIR well above normal tissue, smoothed, away from the scalp.
+
+    Normal tissue is the mode of the head; oedema the upper intensities next to the lesions. The cut
+    lies half-way, and at least 3 robust standard deviations above normal.
+    """
+    spacing = ready.t1c.geometry.spacing_kji_mm
+    head = ready.head[box]
+    smooth = ndimage.gaussian_filter(flair, [0.6 / s for s in spacing])
+    normal = smooth[head & (distance > 6) & (smooth > 0)]
+    if normal.size < 100:
+        return np.zeros(label.shape, dtype=bool)
+    middle = float(np.median(normal[normal > 0.5 * np.median(normal)]))
+    spread = 1.4826 * float(np.median(np.abs(normal - middle)))
+    near = smooth[(distance > 1.0) & (distance < 5.0)]
+    top = float(np.percentile(near, 90)) if near.size else middle
+    cut = max((middle + top) / 2, middle + 2.0 * spread, 1.15 * middle)
+    inner = ndimage.distance_transform_edt(np.pad(ready.head[box], 1, mode="edge"), sampling=spacing)
+    bright = (smooth > cut) & head & (inner[1:-1, 1:-1, 1:-1] > 6.0)
+    bright = ndimage.binary_opening(bright)
+    return bright & (label == 0)

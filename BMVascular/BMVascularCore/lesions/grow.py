@@ -1,0 +1,182 @@
+"""From a click to the object around it, on a coarse grid: which threshold, which piece.
+
+The object is searched over thresholds instead of from the clicked intensity, so that the click's own
+place does not matter: for every threshold the piece at the click is filled, freed from thin
+attachments and cut at necks; the lowest threshold whose boundary is nearly as sharp as the sharpest
+one wins.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from BMVascularCore.lesions import shapes
+
+# in shares of the brightness above background
+_LEVELS = (0.12, 0.18, 0.25, 0.32, 0.4, 0.5, 0.6, 0.72, 0.85)
+_NEARLY = 0.8
+
+
+@dataclass
+class Found:
+    """Object on a working grid, with the sharpness of its boundary (image units)."""
+
+    mask: np.ndarray
+    threshold: float
+    sharpness: float
+
+
+def background_level(values, level):
+    """The most frequent intensity of tissue around the click.
+
+    Parameters
+    ----------
+    values : ndarray
+        Intensities of the head near the click.
+    level : float
+        Typical intensity of the head; only 0.4 to 1.7 times it counts as tissue.
+
+    Returns
+    -------
+    float
+        Half-sample mode of the histogram, smoothed.
+    """
+    tissue = values[(values > 0.4 * level) & (values < 1.7 * level)]
+    if tissue.size < 50:
+        return float(np.median(values)) if values.size else level
+    counts, edges = np.histogram(tissue, bins=96)
+    counts = ndimage.gaussian_filter1d(counts.astype(float), 4.0)
+    best = int(np.argmax(counts))
+    return float((edges[best] + edges[best + 1]) / 2)
+
+
+def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False):
+    """The bright (or bright-rimmed) object at the points.
+
+    Parameters
+    ----------
+    image : ndarray, shape (k, j, i)
+        T1c on the working grid.
+    allowed : ndarray of bool
+        Where the lesion may lie.
+    points : list of ndarray
+        Clicks as working-grid indices.
+    spacing_mm, background, noise, max_radius_mm : float
+    thick : bool
+        Whether the image's slices are thick (:func:`tidy`).
+
+    Returns
+    -------
+    Found or None
+    """
+    top = _brightest_near(image, allowed, points, spacing_mm, background)
+    step = max(top - background, 1e-6)
+    if step < max(2.5 * noise, 0.04 * background):
+        return None
+    found, best = [], 0.0
+    for share in _LEVELS[::-1]:
+        if share * step < 1.2 * noise:
+            break
+        threshold = background + share * step
+        mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm, thick)
+        if mask is None:
+            if found:
+                break
+            continue
+        found.append(Found(mask, threshold, boundary_contrast(image, mask)))
+        best = max(best, found[-1].sharpness)
+        # lower thresholds only leak further
+        if found[-1].sharpness < 0.6 * best:
+            break
+    if not found:
+        return None
+    return next(item for item in reversed(found) if item.sharpness >= _NEARLY * best)
+
+
+def _brightest_near(image, allowed, points, spacing_mm, background):
+    """Upper intensity in reach of the clicks: what a lesion there would look like.
+
+    A ball that grows until it holds something bright, so that a click in a core sees its rim.
+    """
+    smooth = ndimage.gaussian_filter(image, 0.6)
+    near = np.full(image.shape, np.inf)
+    grids = np.ogrid[tuple(slice(0, n) for n in image.shape)]
+    for point in points:
+        near = np.minimum(near, sum((g - p) ** 2 for g, p in zip(grids, point, strict=True)))
+    near = np.sqrt(near) * spacing_mm
+    best = background
+    for radius in (2.0, 4.0, 8.0, 14.0):
+        ball = allowed & (near <= radius)
+        if ball.any():
+            best = float(np.percentile(smooth[ball], 97))
+            if best > 1.25 * background:
+                break
+    return best
+
+
+def _object_at(bright, allowed, points, spacing_mm, max_radius_mm, thick):
+    bright = bright & allowed
+    reach = max(1.5, 1.6 / spacing_mm)
+    whole = shapes.filled(bright)
+    piece = shapes.piece_at(whole, points, reach)
+    if piece is None or not any(_near(piece, point, 0.1) for point in points):
+        # a core that the rim leaves open
+        wide = shapes.filled(shapes.closed(bright, 2.0, spacing_mm)) & allowed
+        closed_piece = shapes.piece_at(wide, points, 0.1)
+        piece = closed_piece if closed_piece is not None else piece
+    if piece is None:
+        return None
+    return tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
+
+
+def _near(mask, point, reach):
+    return shapes.nearest_true(mask, point, reach) is not None
+
+
+def tidy(piece, points, spacing_mm, max_radius_mm, reach, thick=False):
+    """Cut at necks, free from thin attachments, refuse what is too large.
+
+    Between thick slices a slanted lesion jumps sideways, which looks like a neck; there the rules
+    are loosened.
+
+    Returns
+    -------
+    ndarray of bool or None
+    """
+    box = shapes.bounding(piece, 2)
+    part = piece[box]
+    shift = np.array([s.start for s in box])
+    local = [np.asarray(point) - shift for point in points]
+    depth = shapes.depth_mm(part, spacing_mm)
+    part = shapes.own_basin(part, depth, local, reach, 0.25 if thick else 0.55)
+    if part is None:
+        return None
+    peak = float(depth[part].max())
+    if peak > max_radius_mm:
+        return None
+    radius = float(np.clip((0.2 if thick else 0.35) * peak, 0.0, 2.5))
+    if radius > 0.7 * spacing_mm:
+        kept = shapes.opened(part, radius, spacing_mm)
+        part &= shapes.distance_mm(kept, spacing_mm) <= 0.4 * radius
+        part = shapes.piece_at(part, local, max(reach, 3.0 / spacing_mm))
+        if part is None:
+            return None
+    extent = [np.ptp(np.flatnonzero(part.any(axis=axes))) for axes in ((1, 2), (0, 2), (0, 1))]
+    if max(extent) * spacing_mm > 2.4 * max_radius_mm:
+        return None
+    out = np.zeros(piece.shape, dtype=bool)
+    out[box] = shapes.filled(part)
+    return out
+
+
+def boundary_contrast(image, mask):
+    """Mean drop of intensity from the inner to the outer side of the boundary."""
+    box = shapes.bounding(mask, 3)
+    part, view = mask[box], image[box]
+    inner = part & ~ndimage.binary_erosion(part)
+    wide = ndimage.binary_dilation(part)
+    outer = ndimage.binary_dilation(wide) & ~wide
+    if not outer.any():
+        return 0.0
+    return float(view[inner].mean() - view[outer].mean())

@@ -1,0 +1,125 @@
+"""Longest diameter and its perpendicular, the RANO-BM way.
+
+RANO-BM (Lin et al. 2015, doi 10.1016/S1470-2045(15)70057-4): the longest diameter of the enhancing
+lesion in an axial plane, and the longest one perpendicular to it in the same plane.
+"""
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+
+def diameters(fraction, geometry):
+    """Longest in-plane diameter over the axial planes and the perpendicular one in that plane.
+
+    Parameters
+    ----------
+    fraction : ndarray, shape (k, j, i)
+        Occupancy 0..1; its 0.5 level is the boundary.
+    geometry : Geometry
+        Spacing and direction.
+
+    Returns
+    -------
+    longest_mm, perpendicular_mm : float
+    axial : bool
+        Whether a plane of the image is within 45 degrees of axial (it always is for one axis; False
+        when the axis next to the body's long axis is ambiguous).
+    """
+    direction = np.reshape(geometry.direction, (3, 3))
+    along = np.abs(direction[2])
+    axis_xyz = int(np.argmax(along))
+    axis = 2 - axis_xyz
+    spacing = [s for a, s in enumerate(geometry.spacing_kji_mm) if a != axis]
+    stack = np.moveaxis(fraction, axis, 0)
+    best = (0.0, 0.0)
+    for plane in stack:
+        outline = contour_points(plane, spacing)
+        if len(outline):
+            pair = plane_diameters(outline)
+            if pair[0] > best[0]:
+                best = pair
+    if best[0] == 0.0:
+        side = float(np.sqrt(max(stack.sum(axis=(1, 2)).max(), 0)) * np.sqrt(np.prod(spacing)))
+        best = (side, side)
+    return best[0], best[1], bool(along[axis_xyz] > 0.7071)
+
+
+def contour_points(plane, spacing):
+    """Points in mm where an occupancy image crosses 0.5 between neighbouring pixels.
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+    """
+    field = np.pad(plane.astype(float), 1)
+    points = []
+    for axis in (0, 1):
+        a = np.moveaxis(field, axis, 0)
+        low, high = a[:-1], a[1:]
+        cross = (low >= 0.5) != (high >= 0.5)
+        r, c = np.nonzero(cross)
+        share = (0.5 - low[cross]) / (high[cross] - low[cross])
+        pair = np.stack([r + share, c.astype(float)], 1)
+        points.append(pair if axis == 0 else pair[:, ::-1])
+    return np.concatenate(points) * np.asarray(spacing, dtype=float)
+
+
+def plane_diameters(points):
+    """Longest distance of a planar point set and its width across that direction.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 2), mm
+
+    Returns
+    -------
+    longest_mm, perpendicular_mm : float
+    """
+    hull = _hull(points)
+    apart = hull[:, None] - hull[None]
+    lengths = np.sqrt((apart**2).sum(-1))
+    a, b = np.unravel_index(int(np.argmax(lengths)), lengths.shape)
+    longest = float(lengths[a, b])
+    if longest == 0:
+        return 0.0, 0.0
+    along = apart[a, b] / longest
+    return longest, _longest_chord_across(hull, along)
+
+
+def _longest_chord_across(hull, along):
+    """Longest chord of a convex polygon perpendicular to a direction."""
+    across = np.array([-along[1], along[0]])
+    s, t = hull @ along, hull @ across
+    best = 0.0
+    nxt = np.roll(np.arange(len(hull)), -1)
+    for level in np.linspace(s.min(), s.max(), 129)[1:-1]:
+        crossing = (s <= level) != (s[nxt] <= level)
+        if crossing.sum() >= 2:
+            share = (level - s[crossing]) / (s[nxt][crossing] - s[crossing])
+            where = t[crossing] + share * (t[nxt][crossing] - t[crossing])
+            best = max(best, float(where.max() - where.min()))
+    return best
+
+
+def _hull(points):
+    points = np.unique(np.round(points, 6), axis=0)
+    if len(points) < 4:
+        return points
+    try:
+        return points[ConvexHull(points).vertices]
+    except QhullError:
+        return points
+
+
+def longest_3d(mask, geometry):
+    """Longest distance between the outer voxel centres plus one mean voxel, in mm."""
+    edge = mask & ~ndimage.binary_erosion(mask)
+    points = np.argwhere(edge) * np.asarray(geometry.spacing_kji_mm)
+    if len(points) > 8:
+        try:
+            points = points[ConvexHull(points).vertices]
+        except QhullError:
+            points = points[:: max(1, len(points) // 500)]
+    apart = points[:, None] - points[None]
+    return float(np.sqrt((apart**2).sum(-1)).max() + np.cbrt(np.prod(geometry.spacing_mm)))

@@ -1,0 +1,358 @@
+"""Clicks to lesions on one prepared volume."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.lesions import grow, refine, shapes
+from BMVascularCore.lesions.compartments import split_compartments
+from BMVascularCore.lesions.grid import WorkGrid
+from BMVascularCore.lesions.measure import measure_lesions
+from BMVascularCore.lesions.model import Lesion, Segmentation
+from BMVascularCore.lesions.prepare import Prepared, prepare
+from BMVascularCore.progress import share_of
+
+MAX_RADIUS_MM = 30.0
+NOTHING = "no enhancing lesion is at the click: nothing there stands out from its surroundings"
+# reach around the click and spacing, mm: small first, wider only when the object does not fit
+_COARSE = ((13.0, 0.8), (24.0, 1.2), (42.0, 1.8), (80.0, 2.5))
+
+
+def segment_lesions(
+    t1c, seeds, t1=None, flair=None, swi=None, max_radius_mm=MAX_RADIUS_MM, allow_empty=False, progress=None
+):
+    """Lesions with compartments and measures from one or more clicks each.
+
+    Parameters
+    ----------
+    t1c : Volume or Prepared
+    seeds : list of Seed
+    t1, flair, swi : Volume, optional
+        Ignored when ``t1c`` is :class:`Prepared` already.
+    max_radius_mm : float
+        No lesion is thicker than twice this.
+    allow_empty : bool
+        Report clicks without a lesion in ``missing`` instead of raising.
+    progress : callable, optional
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    InputError
+        A click outside the image or in air; no include click; and, unless ``allow_empty``, a click
+        where nothing enhances.
+    """
+    groups = _groups(seeds)
+    if not 1.0 <= max_radius_mm <= 80.0:
+        raise InputError(f"radius {max_radius_mm:g} mm is not usable", "--max-radius-mm", "Give 1 to 80 mm.")
+    ready = t1c if isinstance(t1c, Prepared) else prepare(t1c, t1, flair, swi, share_of(progress, 0, 0.3))
+    report = share_of(progress, 0.3, 1.0)
+    for seed in seeds:
+        check_seed(ready, seed)
+    lesions, missing = [], {}
+    for number, (name, (include, exclude)) in enumerate(groups.items()):
+        report(number / len(groups) * 0.6, f"lesion {name}")
+        lesion = segment_one(ready, name, number + 1, include, exclude, max_radius_mm)
+        if isinstance(lesion, str):
+            missing[name] = lesion
+        else:
+            lesions.append(lesion)
+    if missing and not allow_empty:
+        name, reason = next(iter(missing.items()))
+        raise InputError(reason, f"seed {name}", "Click into the enhancing part, or leave this seed out.")
+    share_overlaps(ready, lesions, {name: include for name, (include, _) in groups.items()})
+    report(0.65, "compartments")
+    return assemble(ready, lesions, missing, share_of(report, 0.65, 1.0))
+
+
+def assemble(ready, lesions, missing=None, progress=None):
+    """Label images, compartments and table of lesions found one by one.
+
+    Returns
+    -------
+    Segmentation
+    """
+    warnings = list(ready.warnings)
+    labels = merge_labels(ready, lesions)
+    warnings += [
+        f"{x.name}: low confidence: {'; '.join(x.reasons)}." for x in lesions if x.confidence == "low"
+    ]
+    warnings += [f"{name}: {reason}." for name, reason in (missing or {}).items()]
+    compartments, oedema = split_compartments(ready, labels, lesions, share_of(progress, 0.0, 0.6))
+    names = {lesion.label: lesion.name for lesion in lesions}
+    rows = measure_lesions(
+        labels,
+        compartments,
+        names,
+        ready,
+        oedema,
+        {x.label: x for x in lesions},
+        share_of(progress, 0.6, 1.0),
+    )
+    return Segmentation(labels, compartments, oedema, lesions, rows, dict(missing or {}), warnings)
+
+
+def _groups(seeds):
+    seeds = list(seeds)
+    names = list(dict.fromkeys(s.name for s in seeds if s.kind == "include"))
+    if not names:
+        raise InputError("no include click was given", "--seed", "Click into a lesion.")
+    return {
+        name: (
+            [s for s in seeds if s.kind == "include" and s.name == name],
+            [s for s in seeds if s.kind == "exclude" and s.name in (name, "", None)],
+        )
+        for name in names
+    }
+
+
+def check_seed(ready, seed):
+    """Raise unless a click lies in the image and in the head."""
+    geometry = ready.t1c.geometry
+    if not bool(geometry.contains(seed.point_lps_mm)):
+        raise InputError(
+            f"lies outside {ready.t1c.name}",
+            f"seed {seed.name}",
+            "Check the position and whether it is RAS or LPS.",
+        )
+    index = np.clip(
+        np.rint(geometry.index_of(seed.point_lps_mm)).astype(int), 0, np.asarray(geometry.shape) - 1
+    )
+    if seed.kind == "include" and not ready.head[tuple(index)]:
+        raise InputError("lies outside the head, in air", f"seed {seed.name}", "Click into the lesion.")
+
+
+def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIUS_MM):
+    """One lesion from its clicks.
+
+    Returns
+    -------
+    Lesion or str
+        The reason where no lesion was found.
+    """
+    geometry = ready.t1c.geometry
+    cuts = [geometry.index_of(seed.point_lps_mm) for seed in exclude]
+    parts, reason = [], NOTHING
+    for seed in include:
+        point = geometry.index_of(seed.point_lps_mm)
+        coarse = _coarse(ready, [point], cuts, max_radius_mm)
+        part = NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], cuts, max_radius_mm)
+        if isinstance(part, str):
+            reason = part
+        else:
+            parts.append(part)
+    return _united(parts, geometry.shape) if parts else reason
+
+
+def _united(parts, shape):
+    """The parts of several clicks as one lesion; its levels are those of the largest part."""
+    whole = max(parts, key=lambda part: part.fraction.sum())
+    if len(parts) == 1:
+        return whole
+    low = np.min([part.corner_kji for part in parts], axis=0)
+    high = np.max([np.add(part.corner_kji, part.fraction.shape) for part in parts], axis=0)
+    fraction = np.zeros(high - low, dtype=np.float32)
+    for part in parts:
+        view = fraction[tuple(slice(w.start - a, w.stop - a) for w, a in zip(part.window, low, strict=True))]
+        np.maximum(view, part.fraction, out=view)
+    fraction[shapes.filled(fraction >= 0.5) & (fraction < 0.5)] = 1.0
+    return replace(whole, corner_kji=tuple(int(v) for v in low), fraction=fraction)
+
+
+def _coarse(ready, points, cuts, max_radius_mm):
+    """Object on a small grid, on a large one when it does not fit."""
+    result = None
+    for reach_mm, spacing in _COARSE:
+        if result is not None and reach_mm > 2.6 * max_radius_mm:
+            break
+        grid = _grid(ready, points, reach_mm, spacing)
+        image, allowed = _views(ready, grid)
+        local = [grid.index_of(p) for p in points]
+        allowed &= ~_cut_balls(grid, cuts, local)
+        head = allowed & (image > 0)
+        background = grow.background_level(image[head], ready.level)
+        found = grow.find_object(
+            image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
+        )
+        if found is not None:
+            result = grid, found
+            if not _touches_edge(found.mask):
+                return result
+    return result
+
+
+def _thick(ready):
+    return max(ready.t1c.geometry.spacing_mm) > 3.0
+
+
+def _grid(ready, points, reach_mm, spacing_mm):
+    margin = reach_mm / np.asarray(ready.t1c.geometry.spacing_kji_mm)
+    points = np.asarray(points)
+    return WorkGrid.around(points.min(0) - margin, points.max(0) + margin, ready.t1c.geometry, spacing_mm)
+
+
+def _views(ready, grid):
+    return grid.sample(ready.t1c.array), grid.sample(ready.head)
+
+
+def _cut_balls(grid, cuts, local):
+    """Ball around each exclude click, up to half the way to the nearest include click."""
+    out = np.zeros(grid.shape, dtype=bool)
+    axes = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
+    for cut in cuts:
+        at = grid.index_of(cut)
+        radius = min(np.linalg.norm(at - p) for p in local) / 2
+        out |= (
+            sum((g - a) ** 2 for g, a in zip(axes, at, strict=True)) < min(radius, 6.0 / grid.spacing_mm) ** 2
+        )
+    return out
+
+
+def _touches_edge(mask):
+    return any(np.take(mask, (0, -1), axis=axis).any() for axis in range(3))
+
+
+def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
+    box = np.argwhere(found.mask)
+    radius = (3 * len(box) * coarse.spacing_mm**3 / (4 * np.pi)) ** (1 / 3)
+    spacing = float(np.clip(radius / 12, 0.4, 0.9))
+    margin = 6.0 / coarse.spacing_mm
+    low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)
+    grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
+    # a cubic keeps the height of small lesions; across thick slices it would ring
+    order = 3 if max(ready.t1c.geometry.spacing_mm) <= 2.5 else 1
+    image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.head)
+    start = WorkGridView(coarse, grid).move(found.mask)
+    local = [grid.index_of(p) for p in points]
+    allowed &= ~_cut_balls(grid, cuts, local)
+    mask, level, outside = refine.refine(image, allowed, start, local, spacing, max_radius_mm, _thick(ready))
+    if not mask.any():
+        return NOTHING
+    corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
+    depth_in = mask & (image > level)
+    high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
+    low_level = float(np.median(outside[mask]))
+    lesion = Lesion(
+        name,
+        label,
+        corner,
+        fraction,
+        high_level,
+        low_level,
+        (high_level - low_level) / ready.noise,
+    )
+    return judge(lesion, image, mask, spacing)
+
+
+class WorkGridView:
+    """Moves masks from one working grid to another."""
+
+    def __init__(self, source, target):
+        self.source, self.target = source, target
+
+    def move(self, mask):
+        """The mask on the target grid (half value of the linear interpolation)."""
+        from scipy import ndimage
+
+        step = self.target.step_kji / self.source.step_kji
+        first = self.source.index_of(self.target.origin_kji)
+        return (
+            ndimage.affine_transform(mask.astype(np.float32), step, first, self.target.shape, order=1) > 0.5
+        )
+
+
+def judge(lesion, image, mask, spacing_mm):
+    """Refuse what is no lesion, flag what may be none.
+
+    Returns
+    -------
+    Lesion or str
+    """
+    relative = (lesion.inside_level - lesion.outside_level) / max(lesion.outside_level, 1e-6)
+    edge = grow.boundary_contrast(image, mask)
+    if relative < 0.06 or lesion.contrast_to_noise < 2.0 or edge <= 0:
+        return NOTHING
+    if relative < 0.15 or lesion.contrast_to_noise < 4.0:
+        lesion.reasons.append(f"faint: {relative:.0%} brighter than its surroundings")
+    length, width = _axes_mm(mask, spacing_mm)
+    if length > 3.0 * width and width < 7.0:
+        lesion.reasons.append("long and thin, like a vessel or dura")
+    if mask.sum() * spacing_mm**3 < 4.0:
+        lesion.reasons.append("below 2 mm: too small to trust")
+    if lesion.reasons:
+        lesion.confidence = "low"
+    return lesion
+
+
+def _axes_mm(mask, spacing_mm):
+    """Longest and middle principal axis (full lengths of the ellipsoid of the same moments)."""
+    points = np.argwhere(mask) * spacing_mm
+    if len(points) < 8:
+        return spacing_mm, spacing_mm
+    values = np.linalg.eigvalsh(np.cov(points.T))
+    full = 2 * np.sqrt(5 * np.maximum(values, 0))
+    return float(full[2]), float(max(full[1], spacing_mm))
+
+
+def share_overlaps(ready, lesions, seeds):
+    """Divide lesions that came out as one among their clicks.
+
+    Where two lesions share more than a fifth of the smaller one, every shared voxel goes to the
+    lesion whose clicks are nearer. For convex lesions of like size that is the neck between them.
+
+    Parameters
+    ----------
+    ready : Prepared
+    lesions : list of Lesion
+        Their ``fraction`` is changed in place.
+    seeds : dict
+        Lesion name to include clicks.
+    """
+    for first, one in enumerate(lesions):
+        for two in lesions[first + 1 :]:
+            low = np.maximum([w.start for w in one.window], [w.start for w in two.window])
+            high = np.minimum([w.stop for w in one.window], [w.stop for w in two.window])
+            if (high <= low).any():
+                continue
+            views = [
+                x.fraction[
+                    tuple(slice(a - c, b - c) for a, b, c in zip(low, high, x.corner_kji, strict=True))
+                ]
+                for x in (one, two)
+            ]
+            shared = (views[0] > 0.1) & (views[1] > 0.1)
+            if np.minimum(*views).sum() < 0.2 * min(one.fraction.sum(), two.fraction.sum()):
+                continue
+            index = np.argwhere(shared) + low
+            where = ready.t1c.geometry.points_of(index)
+            away = [_nearest_mm(where, seeds[x.name]) for x in (one, two)]
+            mine = np.zeros(shared.shape, dtype=bool)
+            mine[shared] = away[0] <= away[1]
+            views[0][shared & ~mine] = 0.0
+            views[1][mine] = 0.0
+            for lesion in (one, two):
+                lesion.confidence = "low"
+                lesion.reasons.append("touches another lesion: divided half-way between the clicks")
+
+
+def _nearest_mm(points, seeds):
+    places = np.asarray([s.point_lps_mm for s in seeds])
+    return np.sqrt(((points[:, None] - places[None]) ** 2).sum(-1)).min(1)
+
+
+def merge_labels(ready, lesions):
+    """One label image; where lesions meet, the one with the larger share of the voxel wins."""
+    shape = ready.t1c.geometry.shape
+    labels = np.zeros(shape, dtype=np.int32)
+    best = np.zeros(shape, dtype=np.float32)
+    for lesion in lesions:
+        window, share = lesion.window, lesion.fraction
+        take = (share >= 0.5) | ((share == share.max()) & (share.max() < 0.5))
+        take &= share > best[window]
+        labels[window][take] = lesion.label
+        best[window][take] = share[take]
+    return ready.t1c.like(labels, "lesions")
