@@ -103,7 +103,9 @@ def setReviewState(segment, state):
 def reviewState(segment):
     """How far a person has reviewed a segment."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    return REVIEW_STATES[[getattr(logic, state) for state in REVIEW_STATES].index(logic.GetSegmentStatus(segment))]
+    return REVIEW_STATES[
+        [getattr(logic, state) for state in REVIEW_STATES].index(logic.GetSegmentStatus(segment))
+    ]
 
 
 def segmentIds(node):

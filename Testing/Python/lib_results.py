@@ -45,7 +45,10 @@ def grid(spacing_mm, extent_mm, degrees_xyz=(0, 0, 0), center_lps=(0, 0, 0), fli
     half = (np.asarray(shape_ijk) - 1) / 2 * spacing_mm
     origin = np.asarray(center_lps) - direction @ half
     return Geometry(
-        tuple(shape_ijk[::-1]), tuple(map(float, spacing_mm)), tuple(origin.tolist()), tuple(direction.ravel().tolist())
+        tuple(shape_ijk[::-1]),
+        tuple(map(float, spacing_mm)),
+        tuple(origin.tolist()),
+        tuple(direction.ravel().tolist()),
     )
 
 
@@ -176,7 +179,9 @@ def _write_perfusion(folder, lesions, transform, rng, series):
     write_volume(folder / "dsc/nrcbv.nrrd", Volume(map_of(where, lesions, 5, (1.0, 2.0)), dsc))
     write_volume(folder / "dce/ktrans.nrrd", Volume(map_of(where, lesions, 6, (0.001, 0.002)), dsc))
     if series:
-        small = grid((8, 8, 10.0), (200, 220, 160), (4, 0, -6), tuple(transform.TransformPoint((0.0, 0.0, 0.0))))
+        small = grid(
+            (8, 8, 10.0), (200, 220, 160), (4, 0, -6), tuple(transform.TransformPoint((0.0, 0.0, 0.0)))
+        )
         times = np.arange(12) * 1.5
         frames = rng.normal(300, 5, (12, *small.shape)).astype(np.float32)
         write_series(folder / "dsc/dsc.seq.nrrd", Series(frames, times, small))
@@ -185,7 +190,10 @@ def _write_perfusion(folder, lesions, transform, rng, series):
 def _write_tables(folder, lesions):
     write_table(
         folder / "lesions/lesions.csv",
-        [{"name": n, "label": i, "volume_ml": 4 / 3 * np.pi * r**3 / 1000} for i, (n, _, r, *_) in enumerate(lesions, 1)],
+        [
+            {"name": n, "label": i, "volume_ml": 4 / 3 * np.pi * r**3 / 1000}
+            for i, (n, _, r, *_) in enumerate(lesions, 1)
+        ],
     )
     rows = [
         dict(zip(PHENOTYPE_COLUMNS, (n, i, p, s, 0.9, "A"), strict=True))
