@@ -25,8 +25,8 @@ def chosenMaps(timepoint):
 
 
 def widthMm(lesion):
-    """Width of the views: 7 cm, more around a large lesion."""
-    return float(np.clip(2.4 * (lesion.get("diameter_mm") or 0.0), 70.0, 110.0))
+    """Width of the views: 6 to 11 cm, more around a large lesion."""
+    return float(np.clip(2.4 * (lesion.get("diameter_mm") or 0.0), 60.0, 110.0))
 
 
 def lesionPictures(result, timepoint, progress=None):

@@ -49,7 +49,8 @@ def planningRows(view, planning, lesion):
     wide = [through(middle, center, plane) for plane in PLANES]
     ct = row(view, planning.ct, wide, width)
     mr = row(view, t1c, wide, width)
-    close = row(view, t1c, [center] * 3, CLOSE_UP_MM)
+    near = max(CLOSE_UP_MM, 2.2 * (lesion.get("diameter_mm") or 0))
+    close = row(view, t1c, [center] * 3, near)
     yield finish(view, ct, wide, width, 20, titled=True), linesLegend(planning)
     mixed = [checkerboard(a, b) for a, b in zip(ct, mr, strict=True)]
     yield (
@@ -57,7 +58,7 @@ def planningRows(view, planning, lesion):
         textLegend("Fusion", "Squares of CT and T1 with contrast in turn"),
     )
     yield (
-        finish(view, close, [center] * 3, CLOSE_UP_MM, 10),
+        finish(view, close, [center] * 3, near, 10),
         textLegend("Close-up", "T1 with contrast, moved onto the CT"),
     )
 

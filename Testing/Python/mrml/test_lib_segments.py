@@ -211,7 +211,7 @@ def test_colour_node_is_made_once_and_saved_with_the_scene(scene):
     assert colorNode(scene, "Habitats") is node
     assert not node.GetHideFromEditors()
     table = colorsOfNode(node)
-    assert table.names[1] == "leaky, high blood volume"
+    assert table.names[1] == "leaky, high blood volume (angiogenic-like)"
     np.testing.assert_allclose(table.rgba, readColorTable("Habitats").rgba, atol=1e-6)
 
 

@@ -252,6 +252,17 @@ def test_legend_shows_the_whole_scale_low_end_at_the_bottom():
     assert min(rows) < 100
 
 
+def test_habitat_names_fit_their_legend():
+    names = readColorTable("Habitats").names[1:]
+    for name in names:
+        for line in pictures.wrap(name, 13, pictures.LEGEND_WIDTH - 48):
+            assert pictures.textSize(line, 13)[0] <= pictures.LEGEND_WIDTH - 44
+    size = (pictures.LEGEND_WIDTH, pictures.TILE)
+    legend = np.asarray(pictures.namesLegend(size, "Habitats", names, readColorTable("Habitats").rgba[1:]))
+    assert (legend[-8:] == pictures.PANEL).all()
+    assert (legend[:, -4:] == pictures.PANEL).all()
+
+
 def test_words_are_wrapped_to_the_width():
     for line in pictures.wrap("barrier-preserved, high blood volume in a narrow legend", 13, 120):
         assert pictures.textSize(line, 13)[0] <= 120
