@@ -1,5 +1,7 @@
 """How nodes are shown: window, colours, threshold, opacity, legends, overlays."""
 
+from contextlib import contextmanager
+
 import slicer
 
 from BMVascularLib.colors import colorNode
@@ -129,3 +131,38 @@ def colorsByMetric(values, tableName, low, high, missing=(0.6, 0.6, 0.6)):
         share = min(max((value - low) / (high - low), 0.0), 1.0)
         colors[key] = tuple(rgba[round(share * (len(rgba) - 1)), :3].tolist())
     return colors
+
+
+@contextmanager
+def onlyVisible(scene, nodes):
+    """Within a ``with`` block, of all segmentations, models and markups only these are visible."""
+    others = {}
+    for className in ("vtkMRMLSegmentationNode", "vtkMRMLModelNode", "vtkMRMLMarkupsNode"):
+        found = scene.GetNodesByClass(className)
+        for index in range(found.GetNumberOfItems()):
+            shown = found.GetItemAsObject(index).GetDisplayNode()
+            if shown is not None:
+                others[shown] = shown.GetVisibility()
+    wanted = {node.GetDisplayNode() for node in nodes if node is not None}
+    for shown in others:
+        shown.SetVisibility(shown in wanted)
+    try:
+        yield
+    finally:
+        for shown, visible in others.items():
+            shown.SetVisibility(visible)
+
+
+@contextmanager
+def overriddenColors(node, colorOf):
+    """Within a ``with`` block, segments are drawn in other colours; their own stay as they are."""
+    shown = node.GetDisplayNode()
+    segmentation = node.GetSegmentation()
+    ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+    for each in ids:
+        shown.SetSegmentOverrideColor(each, *colorOf(each))
+    try:
+        yield
+    finally:
+        for each in ids:
+            shown.UnsetSegmentOverrideColor(each)

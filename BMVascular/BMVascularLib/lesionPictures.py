@@ -5,12 +5,15 @@ import numpy as np
 from BMVascularLib import display, pictures
 from BMVascularLib.colors import colorsOfNode
 from BMVascularLib.offscreen import SliceView
-from BMVascularLib.resultsScene import phenotypeColor
+from BMVascularLib.resultsScene import phenotypeColor, shownFrom
 
 PLANES = ("Axial", "Coronal", "Sagittal")
 ROLES = (("nrcbv", "rcbv", "srcbv"), ("ktrans", "ps"), ("pet", "tbr"))
-CONTOUR = (1.0, 1.0, 1.0)
-NEIGHBOUR = (0.72, 0.72, 0.72)
+# outline on grey anatomy and on colours
+ON_GREY = (0.10, 1.0, 0.95)
+ON_COLOR = (1.0, 1.0, 1.0)
+DIMMED = 0.55
+MAP_OPACITY = 0.85
 CONVENTION = "Radiological convention: patient right is on the left of axial and coronal views."
 
 
@@ -22,8 +25,8 @@ def chosenMaps(timepoint):
 
 
 def widthMm(lesion):
-    """Width of the views: 7 cm, more around a large lesion."""
-    return float(np.clip(2.4 * lesion.get("diameter_mm", 0.0), 70.0, 110.0))
+    """Width of the views: 6 to 11 cm, more around a large lesion."""
+    return float(np.clip(2.4 * (lesion.get("diameter_mm") or 0.0), 60.0, 110.0))
 
 
 def lesionPictures(result, timepoint, progress=None):
@@ -34,27 +37,25 @@ def lesionPictures(result, timepoint, progress=None):
     list of dict
         Entries of ``pictures.json``.
     """
+    scene = result.world.scene
     lesions = timepoint.facts["lesion_list"]
-    entries = []
     size = (pictures.TILE, pictures.TILE)
-    with SliceView(result.world, size, f"{timepoint.label} picture") as view:
+    entries = []
+    with display.onlyVisible(scene, [timepoint.lesions]), SliceView(result.world, size) as view:
         for number, lesion in enumerate(lesions):
             if progress:
                 progress(0.1 + 0.7 * number / len(lesions), f"{timepoint.label}: picture of {lesion['name']}")
-            sheet = lesionSheet(result, timepoint, lesion, view)
             file = f"pictures/{safeName(timepoint.label)}_{safeName(lesion['name'])}.png"
-            sheet.image().save(result.folder / file, optimize=False)
-            entries.append(
-                {
-                    "file": file,
-                    "kind": "lesion",
-                    "lesion": lesion["name"],
-                    "timepoint": timepoint.label,
-                    "caption": caption(timepoint, lesion),
-                }
-            )
-    restoreColors(timepoint)
+            lesionSheet(result, timepoint, lesion, view).image().save(result.folder / file, compress_level=3)
+            entries.append(entry(file, "lesion", lesion["name"], timepoint, describe(lesion)))
     return entries
+
+
+def entry(file, kind, lesion, timepoint, texts):
+    """An entry of ``pictures.json``."""
+    who = f"{lesion}, {timepoint.label}" if lesion else timepoint.label
+    caption = f"{who}: {', '.join(texts)}."
+    return {"file": file, "kind": kind, "lesion": lesion, "timepoint": timepoint.label, "caption": caption}
 
 
 def safeName(text):
@@ -73,57 +74,45 @@ def describe(lesion):
     return parts
 
 
-def caption(timepoint, lesion):
-    """One line for the report."""
-    return f"{lesion['name']}, {timepoint.label}: {', '.join(describe(lesion))}."
+def markOf(index):
+    """The mark that every picture carries."""
+    return "SIMULATED DATA" if index.get("simulated") else "RESEARCH USE ONLY"
 
 
 def lesionSheet(result, timepoint, lesion, view):
     """The sheet of one lesion."""
-    index = result.index
     sheet = pictures.Sheet(
         f"{lesion['name']} · {timepoint.label}",
         " · ".join(describe(lesion)),
-        f"{index.get('notice', '')} {CONVENTION}".strip(),
-        "SIMULATED DATA" if index.get("simulated") else "RESEARCH USE ONLY",
+        f"{result.index.get('notice', '')} {CONVENTION}".strip(),
+        markOf(result.index),
     )
-    outlineLesion(timepoint, lesion["name"])
-    rows = [(timepoint.t1c, None, None, anatomyPanel(timepoint, lesion))]
-    rows += [(timepoint.t1c, node, None, mapPanel(facts, node)) for facts, node in chosenMaps(timepoint)]
+    display.showSegmentation(timepoint.lesions, width=2)
+    rows = [(None, None, ON_GREY, anatomyPanel(lesion))]
+    rows += [(node, None, ON_COLOR, mapPanel(facts, node)) for facts, node in chosenMaps(timepoint)]
     if timepoint.habitats is not None:
-        rows.append((timepoint.t1c, None, timepoint.habitats, habitatsPanel(timepoint.habitats)))
-    for background, foreground, label, legend in rows:
-        display.setLayers(view.composite, background, foreground, label, opacity=0.7)
-        sheet.addRow([*tiles(view, lesion), legend])
+        rows.append((None, timepoint.habitats, ON_COLOR, habitatsPanel(timepoint.habitats)))
+    for number, (foreground, label, color, legend) in enumerate(rows):
+        display.setLayers(view.composite, timepoint.t1c, foreground, label, MAP_OPACITY)
+        with display.overriddenColors(timepoint.lesions, outlineColors(lesion["name"], color)):
+            sheet.addRow([*tiles(view, lesion, titled=number == 0), legend])
     return sheet
 
 
-def tiles(view, lesion):
+def outlineColors(name, color):
+    """Full colour for one lesion, dimmed for its neighbours."""
+    dimmed = tuple(DIMMED * c for c in color)
+    return lambda segmentId: color if segmentId == name else dimmed
+
+
+def tiles(view, lesion, titled):
     """The three planes as they are set up."""
     images = []
     for plane in PLANES:
         view.place(lesion["center_ras"], plane, widthMm(lesion))
-        images.append(pictures.tileImage(view.image(), view.edgeLetters(), view.pixelMm(), 10))
+        title = plane if titled else None
+        images.append(pictures.tileImage(view.image(), view.edgeLetters(), view.pixelMm(), 10, title))
     return images
-
-
-def outlineLesion(timepoint, name):
-    """White outline around the lesion, grey around its neighbours; the scene's own colours come back after."""
-    node = timepoint.lesions
-    shown = node.GetDisplayNode()
-    segmentation = node.GetSegmentation()
-    for index in range(segmentation.GetNumberOfSegments()):
-        each = segmentation.GetNthSegmentID(index)
-        shown.SetSegmentOverrideColor(each, *(CONTOUR if each == name else NEIGHBOUR))
-    display.showSegmentation(node, width=2)
-
-
-def restoreColors(timepoint):
-    """Lesions in the colours of their phenotypes again."""
-    shown = timepoint.lesions.GetDisplayNode()
-    segmentation = timepoint.lesions.GetSegmentation()
-    for index in range(segmentation.GetNumberOfSegments()):
-        shown.UnsetSegmentOverrideColor(segmentation.GetNthSegmentID(index))
 
 
 def legendSize():
@@ -131,13 +120,14 @@ def legendSize():
     return pictures.LEGEND_WIDTH, pictures.TILE
 
 
-def anatomyPanel(timepoint, lesion):
+def anatomyPanel(lesion):
     """What the first row shows."""
     name, color = phenotypeColor(lesion.get("phenotype"))
+    cyan = tuple(round(255 * c) for c in ON_GREY)
     ink = tuple(round(255 * (0.45 + 0.55 * c)) for c in color)
     lines = [
         ("T1 with contrast", 16, pictures.INK),
-        ("White line: this lesion. Grey line: other lesions.", 13, pictures.FAINT),
+        ("Line: outline of this lesion; darker lines: other lesions", 13, cyan),
         ("Phenotype", 13, pictures.FAINT),
         (name, 15, ink),
     ]
@@ -148,7 +138,9 @@ def mapPanel(facts, node):
     """Legend of a map, from the colours and the window that its node has in the scene."""
     low, high = display.windowOf(node)
     rgba = colorsOfNode(node.GetDisplayNode().GetColorNode()).rgba
-    return pictures.scaleLegend(legendSize(), facts["name"], facts.get("unit"), rgba, low, high)
+    cut = shownFrom(facts)
+    note = f"below {pictures.number(cut)}: not drawn" if cut > low else None
+    return pictures.scaleLegend(legendSize(), facts["name"], facts.get("unit"), rgba, low, high, note)
 
 
 def habitatsPanel(node):

@@ -96,9 +96,7 @@ class SliceView(_View):
     """
 
     def __init__(self, world, size=(320, 320), name="BMV"):
-        super().__init__(
-            world, slicer.vtkMRMLSliceViewDisplayableManagerFactory, _SLICE_MANAGERS, size
-        )
+        super().__init__(world, slicer.vtkMRMLSliceViewDisplayableManagerFactory, _SLICE_MANAGERS, size)
         self.renderer.GetActiveCamera().ParallelProjectionOn()
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(world.applicationLogic)
@@ -162,6 +160,7 @@ class SliceView(_View):
     def close(self):
         """Free the window and the logic; the nodes of the view leave the scene."""
         self.world.applicationLogic.GetSliceLogics().RemoveItem(self.logic)
+        self.logic.DeleteSliceModel()
         composite, node = self.composite, self.node
         super().close()
         self.logic.SetMRMLScene(None)
@@ -203,11 +202,19 @@ class ThreeDView(_View):
         x, y, _ = self.renderer.GetDisplayPoint()
         return x, self.size[1] - 1 - y
 
+    def right(self):
+        """Unit vector, RAS, that points to the right of the view."""
+        camera = self.renderer.GetActiveCamera()
+        right = np.cross(camera.GetDirectionOfProjection(), camera.GetViewUp())
+        return right / np.linalg.norm(right)
+
     def close(self):
         """Free the window and the logic; the view node and its camera leave the scene."""
         self.world.applicationLogic.GetViewLogics().RemoveItem(self.logic)
         node = self.node
-        camera = self.group.GetDisplayableManagerByClassName("vtkMRMLCameraDisplayableManager").GetCameraNode()
+        camera = self.group.GetDisplayableManagerByClassName(
+            "vtkMRMLCameraDisplayableManager"
+        ).GetCameraNode()
         super().close()
         self.logic.SetMRMLScene(None)
         for each in (camera, node):

@@ -1,16 +1,23 @@
-"""The 3D picture of a time point and the planning picture."""
+"""The 3D picture of a time point."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from BMVascularLib import display, pictures
-from BMVascularLib.lesionPictures import CONVENTION, PLANES, phenotypeColor, safeName
-from BMVascularLib.offscreen import SliceView, ThreeDView
+from BMVascularLib.lesionPictures import entry, markOf, safeName
+from BMVascularLib.offscreen import ThreeDView
+from BMVascularLib.resultsScene import phenotypeColor
 from BMVascularLib.surfaces import boundsOf
 
-VIEWS = (("from the front", (0.25, 1.0, 0.25)), ("from the patient's left", (-1.0, 0.15, 0.25)))
-_WHITE = (255, 255, 255)
-_INK = (25, 28, 33)
+# name and direction from the head to the eye, RAS
+VIEWS = (
+    ("from the front", (0.0, 1.0, 0.12)),
+    ("from the patient's left", (-1.0, 0.0, 0.12)),
+    ("from the feet", (0.0, -0.02, -1.0)),
+)
+SIZE = (520, 520)
+BACKGROUND = tuple(c / 255 for c in pictures.BACKGROUND)
+_LINE = 17
 
 
 def overviewPicture(result, timepoint):
@@ -21,104 +28,80 @@ def overviewPicture(result, timepoint):
     dict
         Entry of ``pictures.json``.
     """
+    # the default smoothing shrinks small lesions
+    timepoint.lesions.GetSegmentation().SetConversionParameter("Smoothing factor", "0.2")
     timepoint.lesions.CreateClosedSurfaceRepresentation()
     timepoint.lesions.GetDisplayNode().SetOpacity3D(1.0)
-    hidden = hideOthers(result, timepoint)
-    bounds = np.reshape(boundsOf(timepoint.head), (3, 2))
-    center = bounds.mean(axis=1)
-    images = []
-    with ThreeDView(result.world, (620, 640), f"{timepoint.label} 3D") as view:
-        for title, direction in VIEWS:
-            view.lookAt(center, direction, 2.05 * np.ptp(bounds, axis=1).max())
-            images.append(threeDTile(view, timepoint, title))
-    for node in hidden:
-        node.GetDisplayNode().SetVisibility(True)
+    lesions = timepoint.facts["lesion_list"]
     sheet = pictures.Sheet(
         f"Lesions and phenotypes · {timepoint.label}",
-        f"{len(timepoint.facts['lesion_list'])} lesions, coloured by phenotype",
+        f"{len(lesions)} lesions, coloured by phenotype, in a smoothed outline of the head",
         result.index.get("notice", ""),
-        "SIMULATED DATA" if result.index.get("simulated") else "RESEARCH USE ONLY",
+        markOf(result.index),
     )
-    sheet.addRow([*images, phenotypeLegend(timepoint)])
+    nodes = [timepoint.lesions, timepoint.head]
+    with (
+        display.onlyVisible(result.world.scene, nodes),
+        ThreeDView(result.world, SIZE, background=BACKGROUND) as view,
+    ):
+        sheet.addRow([*threeDTiles(view, timepoint), phenotypeLegend(lesions)])
     file = f"pictures/{safeName(timepoint.label)}_3d.png"
-    sheet.image().save(result.folder / file)
-    return {
-        "file": file,
-        "kind": "overview",
-        "lesion": None,
-        "timepoint": timepoint.label,
-        "caption": f"{timepoint.label}: lesions in 3D, coloured by phenotype.",
-    }
+    sheet.image().save(result.folder / file, compress_level=3)
+    return entry(file, "overview", None, timepoint, ["lesions in 3D", "coloured by phenotype"])
 
 
-def hideOthers(result, timepoint):
-    """Hide the 3D parts of the other time points; returns what was hidden."""
-    others = [t for t in result.timepoints if t is not timepoint]
-    nodes = [node for t in others for node in (t.head, t.lesions) if node is not None]
-    nodes = [node for node in nodes if node.GetDisplayNode().GetVisibility()]
-    for node in nodes:
-        node.GetDisplayNode().SetVisibility(False)
-    return nodes
+def threeDTiles(view, timepoint):
+    """The head from each side, with names and directions."""
+    bounds = np.reshape(boundsOf(timepoint.head), (3, 2))
+    center, reach = bounds.mean(axis=1), np.ptp(bounds, axis=1).max() / 2
+    images = []
+    for title, direction in VIEWS:
+        up = (0.0, 1.0, 0.0) if abs(direction[2]) > 0.9 else (0.0, 0.0, 1.0)
+        view.lookAt(center, direction, 4.4 * reach, up)
+        image = Image.fromarray(view.image())
+        draw = ImageDraw.Draw(image)
+        pictures.write(draw, (8, 6), f"Seen {title}", 15)
+        writeDirections(draw, view, center, reach)
+        writeNames(draw, view, timepoint.facts["lesion_list"])
+        images.append(image)
+    return images
 
 
-def threeDTile(view, timepoint, title):
-    """One 3D view with the lesions' names beside them."""
-    image = Image.fromarray(view.image())
-    draw = ImageDraw.Draw(image)
-    pictures.write(draw, (10, 8), f"Seen {title}", 15, _INK)
-    for lesion in timepoint.facts["lesion_list"]:
+def writeDirections(draw, view, center, reach):
+    """Patient directions at the edges of a 3D view."""
+    width, height = view.size
+    middle = np.array(view.pixelOf(center))
+    for axis, letters in enumerate(("RL", "AP", "SI")):
+        for letter, sign in zip(letters, (1, -1), strict=True):
+            point = center + sign * reach * np.eye(3)[axis]
+            step = np.array(view.pixelOf(point)) - middle
+            if np.hypot(*step) < 0.25 * width:
+                continue
+            x, y = middle + step / np.abs(step / (width, height)).max() * 0.47
+            pictures.write(draw, (x, y), letter, 16, pictures.INK, "mm", outline=True)
+
+
+def writeNames(draw, view, lesions):
+    """Names beside the lesions, moved down where they would cover one another."""
+    taken = []
+    for lesion in sorted(lesions, key=lambda each: view.pixelOf(each["center_ras"])[1]):
         x, y = view.pixelOf(lesion["center_ras"])
-        draw.text(
-            (x + 12, y), lesion["name"], font=pictures.font(15), fill=_INK, anchor="lm",
-            stroke_width=2, stroke_fill=_WHITE,
-        )  # fmt: skip
-    return image
+        beside, _ = view.pixelOf(
+            np.add(lesion["center_ras"], view.right() * (lesion.get("diameter_mm") or 0) / 2)
+        )
+        x = beside + 4
+        width, _ = pictures.textSize(lesion["name"], 15)
+        while any(abs(y - other) < _LINE and left < x + width and x < right for left, right, other in taken):
+            y += 2
+        taken.append((x, x + width, y))
+        pictures.write(draw, (x, y), lesion["name"], 15, pictures.INK, "lm", outline=True)
 
 
-def phenotypeLegend(timepoint):
+def phenotypeLegend(lesions):
     """Names and colours of the phenotypes that occur, with the lesions that have them."""
     groups = {}
-    for lesion in timepoint.facts["lesion_list"]:
+    for lesion in lesions:
         name, color = phenotypeColor(lesion.get("phenotype"))
         groups.setdefault(name, (color, []))[1].append(lesion["name"])
     names = [f"{name}: {', '.join(members)}" for name, (_, members) in groups.items()]
-    colors = [color for color, _ in groups.values()]
-    return pictures.namesLegend((240, 640), "Phenotype", names, colors)
-
-
-def planningPicture(result):
-    """Write the planning picture: CT, fused T1c, targets and isodose lines at the largest lesion.
-
-    Returns
-    -------
-    dict
-        Entry of ``pictures.json``.
-    """
-    planning = result.planning
-    lesion = max(planning.timepoint.facts["lesion_list"], key=lambda each: each.get("diameter_mm") or 0)
-    center = list(lesion["center_ras"])
-    planning.timepoint.t1c.TransformPointToWorld(lesion["center_ras"], center)
-    sheet = pictures.Sheet(
-        "Planning CT and T1 with contrast",
-        f"Targets and isodose lines at {lesion['name']}",
-        f"{result.index.get('notice', '')} {CONVENTION}".strip(),
-        "SIMULATED DATA" if result.index.get("simulated") else "RESEARCH USE ONLY",
-    )
-    size = (pictures.TILE, pictures.TILE)
-    with SliceView(result.world, size, "Planning picture") as view:
-        for foreground, opacity in ((None, 0.0), (planning.timepoint.t1c, 0.5)):
-            display.setLayers(view.composite, planning.ct, foreground, None, opacity)
-            row = []
-            for plane in PLANES:
-                view.place(center, plane, 200.0)
-                row.append(pictures.tileImage(view.image(), view.edgeLetters(), view.pixelMm(), 20))
-            sheet.addRow(row)
-    file = "pictures/planning.png"
-    sheet.image().save(result.folder / file)
-    return {
-        "file": file,
-        "kind": "planning",
-        "lesion": lesion["name"],
-        "timepoint": planning.timepoint.label,
-        "caption": f"Planning CT with fused T1c, targets and isodose lines at {lesion['name']}.",
-    }
+    return pictures.namesLegend((230, SIZE[1]), "Phenotype", names, [color for color, _ in groups.values()])

@@ -14,7 +14,7 @@ NOTICE = (255, 196, 87)
 TILE = 300
 GAP = 6
 MARGIN = 14
-LEGEND_WIDTH = 176
+LEGEND_WIDTH = 230
 
 
 @cache
@@ -48,7 +48,7 @@ def write(draw, place, text, size=14, fill=INK, anchor="la", outline=False):
     draw.text(place, text, font=font(size), fill=fill, anchor=anchor, **stroke)
 
 
-def tileImage(pixels, letters=None, pixelMm=None, barMm=None, names=()):
+def tileImage(pixels, letters=None, pixelMm=None, barMm=None, title=None):
     """A rendered slice with orientation letters, a scale bar and names.
 
     Parameters
@@ -58,8 +58,8 @@ def tileImage(pixels, letters=None, pixelMm=None, barMm=None, names=()):
         ``left``, ``right``, ``top``, ``bottom`` to letter.
     pixelMm, barMm : float, optional
         Size of a pixel, and length of the bar.
-    names : list of (float, float, str)
-        Column, row, text.
+    title : str, optional
+        Written into the upper left corner.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels))
     draw = ImageDraw.Draw(image)
@@ -75,8 +75,8 @@ def tileImage(pixels, letters=None, pixelMm=None, barMm=None, names=()):
         write(draw, (x, y), letter, 15, INK, anchor, outline=True)
     if barMm and pixelMm:
         scaleBar(draw, width - 12, height - 12, barMm / pixelMm, f"{barMm:g} mm")
-    for x, y, text in names:
-        write(draw, (x, y), text, 14, INK, "lm", outline=True)
+    if title:
+        write(draw, (7, 5), title, 15, INK, "la", outline=True)
     return image
 
 

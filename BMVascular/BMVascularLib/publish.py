@@ -10,8 +10,10 @@ from pathlib import Path
 
 from BMVascularCore.errors import BMVascularError
 from BMVascularLib.lesionPictures import lesionPictures
-from BMVascularLib.overviewPictures import overviewPicture, planningPicture
-from BMVascularLib.resultsScene import SceneBuilder, saveScene
+from BMVascularLib.overviewPictures import overviewPicture
+from BMVascularLib.planningPictures import planningPicture
+from BMVascularLib.resultsScene import SceneBuilder
+from BMVascularLib.sceneFiles import saveScene, showFirstTimepoint
 
 
 def publish(folder, progress=None):
@@ -44,6 +46,7 @@ def publish(folder, progress=None):
         progress(0.9, "planning picture")
         entries.append(planningPicture(result))
     progress(0.95, "saving the scene")
+    showFirstTimepoint(result)
     saveScene(result.world.scene, folder / "scene.mrb")
     (folder / "pictures.json").write_text(json.dumps(entries, indent=1), encoding="utf-8")
     progress(1.0, "done")

@@ -24,9 +24,10 @@ from BMVascularLib.sequences import addSeries
 from BMVascularLib.surfaces import addHeadSurface, addIsodose
 from BMVascularLib.tables import addTableFile
 from BMVascularLib.transforms import addTransform, placeBelow, readTransform
-from BMVascularLib.volumes import addVolume
+from BMVascularLib.volumes import addVolume, arrayOfImageData
 
 ISODOSE_SHARES = ((1.0, (0.90, 0.10, 0.15)), (0.5, (1.0, 0.80, 0.10)))
+CLEAR_AT_ZERO = {"ktrans", "ps", "kep", "vp", "ve", "k2"}
 TARGET_COLOR = (0.0, 0.75, 1.0)
 BRAIN_WINDOW_HU = (-20.0, 100.0)
 
@@ -101,7 +102,9 @@ def readIndex(folder):
     """
     path = Path(folder) / "results.json"
     if not path.is_file():
-        raise InputError("there is no results.json in it", Path(folder).name, "Name a results folder of 'run'.")
+        raise InputError(
+            "there is no results.json in it", Path(folder).name, "Name a results folder of 'run'."
+        )
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -117,6 +120,18 @@ def phenotypeColor(phenotype):
     text = (phenotype or "not assessed").strip().lower()
     name = next((n for n in table.names[1:] if text.startswith(n.lower())), "indeterminate")
     return name, table.colorOf(name)
+
+
+def shownFrom(facts):
+    """Lowest value of a map that is drawn over anatomy.
+
+    Normal brain has next to no permeability: there the anatomy shows. Voxels without a value (NaN)
+    are below any threshold and never drawn.
+    """
+    low, high = facts["window"]
+    if facts["role"].lower() in CLEAR_AT_ZERO:
+        return low + 0.05 * (high - low)
+    return min(low, 0.0) - 0.05 * (high - low)
 
 
 class SceneBuilder:
@@ -183,14 +198,16 @@ class SceneBuilder:
                 timepoint.head = addHeadSurface(self.scene, volume, f"{timepoint.label} head")
                 self._place(timepoint, timepoint.head, None, "Anatomy")
         if "T1c" not in timepoint.anatomy:
-            raise InputError(f"{timepoint.label} has no T1c volume", "results.json", "Run the analysis again.")
+            raise InputError(
+                f"{timepoint.label} has no T1c volume", "results.json", "Run the analysis again."
+            )
 
     def _addPerfusion(self, timepoint):
         for facts in timepoint.facts.get("maps", []):
             name = f"{timepoint.label} {facts['name']}" + (f" ({facts['unit']})" if facts.get("unit") else "")
             node = addVolume(self.scene, read_volume(self.folder / facts["file"]), name)
             low, high = facts["window"]
-            display.showMap(node, low, high, facts.get("colors") or "Signal", threshold=low)
+            display.showMap(node, low, high, facts.get("colors") or "Signal", threshold=shownFrom(facts))
             display.addColorLegend(node, facts["name"], facts.get("unit"))
             self._place(timepoint, node, facts.get("transform"), "Perfusion")
             timepoint.maps.append((facts, node))
@@ -205,6 +222,7 @@ class SceneBuilder:
         facts, label = timepoint.facts, timepoint.label
         lesions = facts["lesions"]
         labels = read_labels(self.folder / lesions["labels"])
+        self._windowOnLesions(timepoint.t1c, labels)
         segments = [
             {
                 "id": lesion["name"],
@@ -231,6 +249,15 @@ class SceneBuilder:
             if path and (self.folder / path).is_file():
                 table = addTableFile(self.scene, self.folder / path, f"{label} {what} table")
                 self._file(table, timepoint.study, "Lesions")
+
+    def _windowOnLesions(self, node, labels):
+        """Widen the window so that enhancement is bright and not burnt out."""
+        array = arrayOfImageData(node.GetImageData())
+        if array.shape != labels.array.shape or not (labels.array > 0).any():
+            return
+        low, high = display.windowOf(node)
+        bright = float(np.percentile(array[labels.array > 0], 95.0))
+        display.setWindow(node, low, max(high, low + 1.08 * (bright - low)))
 
     def _addCompartments(self, timepoint, path):
         labels = read_labels(path)
@@ -280,10 +307,16 @@ class SceneBuilder:
             return
         labels = read_labels(self.folder / planning.facts["targets"])
         names = planning.facts.get("target_names") or {
-            str(lesion["label"]): f"PTV {lesion['name']}" for lesion in planning.timepoint.facts["lesion_list"]
+            str(lesion["label"]): f"PTV {lesion['name']}"
+            for lesion in planning.timepoint.facts["lesion_list"]
         }
         segments = [
-            {"label": int(v), "name": names.get(str(v), f"Target {v}"), "color": TARGET_COLOR, "kind": "metastasis"}
+            {
+                "label": int(v),
+                "name": names.get(str(v), f"Target {v}"),
+                "color": TARGET_COLOR,
+                "kind": "metastasis",
+            }
             for v in np.unique(labels.array)
             if v
         ]
@@ -333,16 +366,3 @@ def buildScene(folder, world=None):
     builder.addTimepoints()
     builder.addPlanning()
     return builder.result
-
-
-def saveScene(scene, path):
-    """Save a scene as ``.mrb``; raises OSError when Slicer's writer fails.
-
-    The path of the file on this machine does not stay in the scene.
-    """
-    path = Path(path)
-    if not scene.WriteToMRB(str(path.resolve())):
-        raise OSError(f"{path.name} could not be written")
-
-
-__all__ = ["ResultsScene", "SceneBuilder", "buildScene", "phenotypeColor", "readIndex", "saveScene"]

@@ -6,9 +6,15 @@ import vtk
 from vtk.util import numpy_support
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.volume import Volume, ras_lps
-from BMVascularLib.scene import logicOf
-from BMVascularLib.volumes import addVolume, arrayOfImageData, geometryOfIjkToRas, ijkToRas, vtkMatrix
+from BMVascularCore.volume import Geometry, Volume, ras_lps, resample
+from BMVascularLib.volumes import (
+    arrayOfImageData,
+    arrayOfMatrix,
+    geometryOfIjkToRas,
+    ijkToRas,
+    parentToWorld,
+    vtkMatrix,
+)
 
 REVIEW_STATES = ("NotStarted", "InProgress", "Completed", "Flagged")
 
@@ -103,7 +109,9 @@ def setReviewState(segment, state):
 def reviewState(segment):
     """How far a person has reviewed a segment."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    return REVIEW_STATES[[getattr(logic, state) for state in REVIEW_STATES].index(logic.GetSegmentStatus(segment))]
+    return REVIEW_STATES[
+        [getattr(logic, state) for state in REVIEW_STATES].index(logic.GetSegmentStatus(segment))
+    ]
 
 
 def segmentIds(node):
@@ -136,31 +144,30 @@ def labelsOfNode(node, geometry):
     ids = segmentIds(node)
     if not ids:
         raise InputError("holds no segments", node.GetName(), "Segment a lesion first.")
-    scene = node.GetScene()
-    grid = addVolume(scene, Volume(np.zeros(geometry.shape, np.uint8), geometry, "grid"), labelMap=True)
-    exported = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "exported")
     labels = np.zeros(geometry.shape, np.int32)
-    try:
-        for label, segmentId in enumerate(ids, start=1):
-            chosen = vtk.vtkStringArray()
-            chosen.InsertNextValue(segmentId)
-            logicOf(scene, "segmentations").ExportSegmentsToLabelmapNode(node, chosen, exported, grid)
-            labels[_onGrid(exported, geometry)] = label
-    finally:
-        for temporary in (grid, exported):
-            for display in range(temporary.GetNumberOfDisplayNodes()):
-                scene.RemoveNode(temporary.GetNthDisplayNode(display))
-            scene.RemoveNode(temporary)
+    for label, segmentId in enumerate(ids, start=1):
+        _paste(labels, geometry, *labelGeometryOfSegment(node, segmentId), label)
     names = {label: node.GetSegmentation().GetSegment(i).GetName() for label, i in enumerate(ids, start=1)}
     return Volume(labels, geometry, node.GetName()), names
 
 
-def _onGrid(exported, geometry):
-    """Mask of an exported label map on the grid that it was exported to."""
-    array = arrayOfImageData(exported.GetImageData()) != 0
-    if array.shape != tuple(geometry.shape):
-        raise InputError("was exported to another grid", exported.GetName(), "Check its transforms.")
-    return array
+def _paste(labels, geometry, array, ownGeometry, label):
+    """Write one segment into a label image; only the box around it is resampled."""
+    where = np.argwhere(array)
+    if not len(where):
+        return
+    low, high = where.min(axis=0) - 1, where.max(axis=0) + 1
+    corners = np.array([[(low, high)[bit][axis] for axis, bit in enumerate(c)] for c in np.ndindex(2, 2, 2)])
+    index = geometry.index_of(ownGeometry.points_of(corners))
+    start = np.clip(np.floor(index.min(axis=0)).astype(int), 0, geometry.shape)
+    stop = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, 0, geometry.shape)
+    if (stop <= start).any():
+        return
+    affine = geometry.affine_lps
+    affine[:3, 3] = geometry.points_of(start)
+    box = Geometry.of_affine(affine, stop - start)
+    inside = resample(Volume(array, ownGeometry), box, interpolation="nearest").array != 0
+    labels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))][inside] = label
 
 
 def centersRas(labels):
@@ -182,13 +189,29 @@ def centersRas(labels):
 
 
 def labelGeometryOfSegment(node, segmentId):
-    """World geometry and array of one segment's own label map (cropped to its layer)."""
-    image = slicer.vtkOrientedImageData()
-    slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentBinaryLabelmapRepresentation(node, segmentId, image)
+    """Mask of one segment, and where its voxels lie in the world.
+
+    Segments that do not overlap share one label image, in which each has its own value.
+
+    Returns
+    -------
+    array : ndarray of uint8, shape (k, j, i)
+    geometry : BMVascularCore.volume.Geometry
+
+    Raises
+    ------
+    InputError
+        Below a transform that is not rigid.
+    """
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    if not node.GetSegmentation().ContainsRepresentation(name):
+        node.CreateBinaryLabelmapRepresentation()
+    segment = node.GetSegmentation().GetSegment(segmentId)
+    image = segment.GetRepresentation(name)
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    array = arrayOfImageData(image)
-    affine = np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
-    start = np.array([*image.GetExtent()[::2], 1.0])
-    affine[:, 3] = affine @ start
+    affine = parentToWorld(node) @ arrayOfMatrix(matrix)
+    # a layer's extent need not begin at zero
+    affine[:, 3] = affine @ np.array([*image.GetExtent()[::2], 1.0])
+    array = (arrayOfImageData(image) == segment.GetLabelValue()).astype(np.uint8)
     return array, geometryOfIjkToRas(affine, array.shape, node.GetName())

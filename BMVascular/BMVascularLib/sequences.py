@@ -117,9 +117,7 @@ def seriesOfNode(sequence, times_s=None, dt_s=None, proxy=None):
         No times, or times that cannot be true.
     """
     count = sequence.GetNumberOfDataNodes()
-    times, source, warnings = choose_times(
-        count, sequence.GetName(), times_s, dt_s, headerTimes(sequence)
-    )
+    times, source, warnings = choose_times(count, sequence.GetName(), times_s, dt_s, headerTimes(sequence))
     frames = [arrayOfImageData(sequence.GetNthDataNode(n).GetImageData()) for n in range(count)]
     geometry = geometryOfNode(proxy if proxy is not None else sequence.GetNthDataNode(0))
     meta = {"times_source": source, "warnings": warnings}
@@ -141,9 +139,7 @@ def retime(sequence, times_s=None, dt_s=None):
         No times, or times that cannot be true: the node is left as it is.
     """
     count = sequence.GetNumberOfDataNodes()
-    times, source, warnings = choose_times(
-        count, sequence.GetName(), times_s, dt_s, headerTimes(sequence)
-    )
+    times, source, warnings = choose_times(count, sequence.GetName(), times_s, dt_s, headerTimes(sequence))
     wasModifying = sequence.StartModify()
     # parked under names that no time can have, so that no new value meets an old one
     for n in range(count):

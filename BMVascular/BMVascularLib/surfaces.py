@@ -8,6 +8,11 @@ from BMVascularCore.volume import Geometry, resample
 from BMVascularLib.volumes import ijkToRas, imageDataOfArray, vtkMatrix
 
 _HEAD_GRID_MM = 2.5
+# deeper than any nose or ear is thick; and what is left of that under the scalp
+_FACE_MM = 22.0
+_SCALP_MM = 6.0
+_BRAIN_HEIGHT_MM = 150.0
+_PAD = 12
 
 
 def surfaceOfArray(array, geometry, level, smooth=0, keep=1.0):
@@ -59,11 +64,14 @@ def _after(stage, previous):
 
 
 def headMask(volume):
-    """Head on a coarse grid: bright enough, one piece, without holes.
+    """The inner head on a coarse grid: one smooth piece, without nose, ears and neck.
+
+    The outline of a real face would identify the patient; it is taken off by erosion and by an
+    opening that no nose or ear survives.
 
     Returns
     -------
-    array : ndarray of float32
+    array : ndarray of float32, 0 to 1
     geometry : BMVascularCore.volume.Geometry
     """
     fine = volume.geometry
@@ -71,29 +79,49 @@ def headMask(volume):
     coarse = Geometry(
         tuple(int(n) for n in shape_ijk[::-1]), (_HEAD_GRID_MM,) * 3, fine.origin_mm, fine.direction
     )
-    image = sitk.SmoothingRecursiveGaussian(resample(volume, coarse).to_sitk(), 3.0)
+    image = sitk.SmoothingRecursiveGaussian(resample(volume, coarse).to_sitk(), _HEAD_GRID_MM)
+    # air all round: a head that touches the edge of the image is closed there
+    image = sitk.ConstantPad(image, (_PAD,) * 3, (_PAD,) * 3, 0.0)
     # one third of the two-class threshold: dark skull between scalp and brain still counts as head
     two = sitk.OtsuThresholdImageFilter()
     two.Execute(image)
     mask = sitk.BinaryMorphologicalClosing(image > two.GetThreshold() / 3.0, (5, 5, 5))
-    mask = sitk.RelabelComponent(sitk.ConnectedComponent(mask)) == 1
-    mask = sitk.BinaryFillhole(mask)
-    return sitk.GetArrayFromImage(sitk.Cast(mask, sitk.sitkFloat32)), coarse
+    mask = _aboveNeck(sitk.BinaryFillhole(mask))
+    depth = sitk.SignedMaurerDistanceMap(
+        mask, insideIsPositive=True, squaredDistance=False, useImageSpacing=True
+    )
+    core = sitk.RelabelComponent(sitk.ConnectedComponent(depth > _FACE_MM)) == 1
+    away = sitk.SignedMaurerDistanceMap(
+        core, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
+    )
+    smooth = sitk.SmoothingRecursiveGaussian(sitk.Cast(away < _FACE_MM - _SCALP_MM, sitk.sitkFloat32), 4.0)
+    return sitk.GetArrayFromImage(smooth), Geometry.of_sitk(smooth)
 
 
-def addHeadSurface(scene, volume, name, opacity=0.15):
-    """Add a translucent surface of the head made from a T1-weighted image.
+def _aboveNeck(mask):
+    """The part of a head mask that lies less than a brain's height below its top."""
+    array = sitk.GetArrayFromImage(mask)
+    index = np.argwhere(array)
+    if not len(index):
+        return mask
+    height = Geometry.of_sitk(mask).points_of(index)[:, 2]
+    low = index[height < height.max() - _BRAIN_HEIGHT_MM]
+    array[tuple(low.T)] = 0
+    kept = sitk.GetImageFromArray(array)
+    kept.CopyInformation(mask)
+    return kept
+
+
+def addHeadSurface(scene, volume, name, opacity=0.24):
+    """Add a translucent outline of the inner head made from a T1-weighted image.
 
     Returns
     -------
     vtkMRMLModelNode
     """
     array, geometry = headMask(volume)
-    array[[0, -1]] = 0
-    array[:, [0, -1]] = 0
-    array[:, :, [0, -1]] = 0
-    surface = surfaceOfArray(array, geometry, 0.5, smooth=30, keep=0.5)
-    return addModel(scene, surface, name, (0.78, 0.70, 0.64), opacity=opacity, onSlices=False)
+    surface = surfaceOfArray(array, geometry, 0.5, smooth=20, keep=0.4)
+    return addModel(scene, surface, name, (0.86, 0.84, 0.82), opacity=opacity, onSlices=False)
 
 
 def addIsodose(scene, dose, level_gy, name, color, width=2):

@@ -49,7 +49,9 @@ def readTransform(path):
     try:
         return sitk.ReadTransform(str(path))
     except RuntimeError as error:
-        raise InputError("cannot be read as an ITK transform", path.name, "Give a .tfm or .h5 file.") from error
+        raise InputError(
+            "cannot be read as an ITK transform", path.name, "Give a .tfm or .h5 file."
+        ) from error
 
 
 def addTransform(scene, transform, name):

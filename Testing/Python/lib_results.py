@@ -1,4 +1,4 @@
-"""A results folder as ``bmvascular run`` writes it, small and made from formulas: for the scene and picture tests.
+"""A results folder as ``bmvascular run`` writes it, small and made from formulas: for scenes and pictures.
 
 The head is an ellipsoid with a skull and two tissues; lesions are balls. All grids are oblique and
 no two share an orientation, so that a swapped sign or a transform in the wrong direction is seen.
@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from BMVascularCore.io import write_series, write_table, write_volume
-from BMVascularCore.volume import Geometry, Series, Volume, ras_lps, resample
+from BMVascularCore.volume import Geometry, Series, Volume, ras_lps
 
 LESIONS = [
     # name, RAS mm, radius mm, phenotype, stability, rCBV ratio, Ktrans 1/min
@@ -210,12 +210,14 @@ def _timepoint_index(folder, t, lesions, series):
         "days": 84 * t,
         "volumes": [{"role": "T1c", "name": "T1c", "file": f"{folder}/images/t1c.nrrd", "transform": None}],
         "maps": [
-            {"role": "nrcbv", "name": "rCBV (normalised)", "file": f"{folder}/dsc/nrcbv.nrrd", "unit": "ratio",
-             "window": [0, 6], "colors": "rCBV", "transform": tfm},
+            {"role": "nrcbv", "name": "rCBV (normalised)", "file": f"{folder}/dsc/nrcbv.nrrd",
+             "unit": "ratio", "window": [0, 6], "colors": "rCBV", "transform": tfm},
             {"role": "ktrans", "name": "Ktrans", "file": f"{folder}/dce/ktrans.nrrd", "unit": "1/min",
              "window": [0, 0.2], "colors": "Ktrans", "transform": tfm},
         ],
-        "series": [{"role": "DSC", "file": f"{folder}/dsc/dsc.seq.nrrd", "unit": "a.u.", "transform": tfm}] if series else [],
+        "series": [{"role": "DSC", "file": f"{folder}/dsc/dsc.seq.nrrd", "unit": "a.u.", "transform": tfm}]
+        if series
+        else [],
         "lesions": {
             "labels": f"{folder}/lesions/lesions.nrrd",
             "compartments": f"{folder}/lesions/compartments.nrrd",
@@ -225,7 +227,8 @@ def _timepoint_index(folder, t, lesions, series):
         "phenotype_table": f"{folder}/phenotype/phenotype.csv",
         "seeds": [{"name": lesion[0], "ras": list(lesion[1])} for lesion in lesions],
         "lesion_list": [
-            {"name": n, "label": i, "phenotype": p, "stability": s, "center_ras": list(c), "diameter_mm": 2 * r}
+            {"name": n, "label": i, "phenotype": p, "stability": s,
+             "center_ras": list(c), "diameter_mm": 2 * r}
             for i, (n, c, r, p, s, *_) in enumerate(lesions, 1)
         ],
     }  # fmt: skip
@@ -251,8 +254,8 @@ def _planning(out, lesions, spacing_mm):
     dose = _dose(_in_t1c(coarse, transform.GetInverse()), lesions)
     write_volume(out / "planning/dose.nrrd", Volume(dose, coarse))
     return {
-        "ct": "planning/ct.nrrd", "transform": "planning/transform.tfm", "targets": "planning/targets.seg.nrrd",
-        "dose": "planning/dose.nrrd", "prescription_gy": 20,
+        "ct": "planning/ct.nrrd", "transform": "planning/transform.tfm",
+        "targets": "planning/targets.seg.nrrd", "dose": "planning/dose.nrrd", "prescription_gy": 20,
     }  # fmt: skip
 
 
@@ -260,8 +263,5 @@ def _dose(points, lesions):
     dose = np.zeros(points.shape[:-1], np.float32)
     for _, center, radius, *_ in lesions:
         distance = np.sqrt(((points - np.asarray(center, np.float32)) ** 2).sum(-1))
-        dose = np.maximum(dose, 25.0 / (1 + np.exp((distance - radius - 2.5) / 1.2)))
+        dose = np.maximum(dose, 25.0 / (1 + np.exp(np.minimum((distance - radius - 2.5) / 1.2, 60))))
     return dose
-
-
-__all__ = ["LESIONS", "grid", "perfusion_transform", "planning_transform", "resample", "write_results"]
