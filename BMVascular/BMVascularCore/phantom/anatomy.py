@@ -6,6 +6,7 @@ placed in the same atlas space (RAS mm), so that they follow the individual shap
 """
 
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
+from scipy.interpolate import CubicSpline
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.phantom.sampling import sub_grid
 from BMVascularCore.phantom.shapes import ellipsoid_distance_mm, filled, tube_distance_mm
 from BMVascularCore.volume import Geometry
 
@@ -44,6 +47,7 @@ _AIR = (
 _FACE = ((0, 38, -62), (58, 58, 66))
 _NECK = (((0, -32, -40), (0, -38, -140)), 52.0)
 _CORD = ((0, -38, -62), (0, -44, -140))
+_WHOLE = (slice(None), slice(None))
 _CHOROID = ((24, -40, 8), (4.5, 8.0, 6.0))
 
 
@@ -155,6 +159,21 @@ def head_fractions(geometry, pose, individual):
     fields : dict of str to ndarray
         "surface_mm": signed distance to the skin; "late": 0..1, how late the bolus arrives.
     """
+    atlas()
+    middle = geometry.shape[0] // 2
+    slabs = [
+        sub_grid(geometry, (part, *_WHOLE)) for part in (slice(0, middle), slice(middle, geometry.shape[0]))
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        halves = list(pool.map(lambda slab: _slab_fractions(slab, pose, individual), slabs))
+    return tuple(
+        {name: np.concatenate([half[index].pop(name) for half in halves]) for name in list(halves[0][index])}
+        for index in range(2)
+    )
+
+
+def _slab_fractions(geometry, pose, individual):
+    """Shares and fields of a slab of the grid: every voxel stands for itself."""
     points = individual.to_atlas(_head_points(geometry, pose))
     maps, grid = atlas()
     index = [points[..., 2 - axis] for axis in range(3)]
@@ -218,7 +237,7 @@ class _Painter:
     def tubes(self, shapes):
         """Share of tubes (radius, path) and their mirror images."""
         out = np.zeros(self.points.shape[:3], np.float32)
-        for path, radius in _mirrored([(path, radius) for radius, path in shapes]):
+        for path, radius in _mirrored([(_smooth_path(path), radius) for radius, path in shapes]):
             low, high = np.min(path, axis=0), np.max(path, axis=0)
             self._add(out, lambda p, q=path: tube_distance_mm(p, q), low, high, radius)
         return out
@@ -239,6 +258,15 @@ def _smooth_min(a, b, width=8.0):
     """Minimum of two distances without a crease."""
     mix = np.clip(0.5 + 0.5 * (b - a) / width, 0.0, 1.0)
     return b + (a - b) * mix - width * mix * (1.0 - mix)
+
+
+def _smooth_path(path):
+    """Curve through the points of a path, as a fine polyline."""
+    path = np.asarray(path, float)
+    at = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))]
+    if len(path) < 3:
+        return path
+    return CubicSpline(at, path)(np.linspace(0.0, at[-1], 4 * len(path)))
 
 
 def _mirrored(shapes):
@@ -273,8 +301,9 @@ def _layers(painter, hull, surface, gm, wm):
     stack.put("dura", filled(hull - 2.9, voxel) * (z > -60))
     _bone(painter, stack, hull, cord, air, head)
     orbit = painter.ellipsoids([_EYES], grow_mm=7.0) * (y < 60)
-    temporal = (z < 12) & (hull > 8) & (y < 45)
-    under_skin = filled(surface + 2.2, voxel) * ~temporal * (z > -62)
+    # the temporal and neck muscles replace the fat under the scalp low on the sides and back
+    temporal = np.clip((14.0 - z) / 12.0, 0.0, 1.0) * np.clip((52.0 - y) / 12.0, 0.0, 1.0) * (hull > 8)
+    under_skin = filled(surface + 2.2, voxel) * (1.0 - 0.85 * temporal) * (z > -62)
     cheek = (filled(surface + 2.2, voxel) - filled(surface + 7.0, voxel)) * (z < 0)
     stack.put("fat", np.maximum(np.maximum(orbit, under_skin * (hull < 14)), cheek) * head)
     stack.put("muscle", head)

@@ -92,8 +92,8 @@ _SWITCH = LesionState(15, 3.8, 0.14, 0.30, 16)
 _NEAR = LesionState(15, 1.95, 0.045, 0.28, 10, irregularity=0.05, phenotype=UNSURE)
 
 FULL = (
-    LesionCase("M1", (30, 40, 22), (_RING, replace(_RING, diameter_mm=26, oedema_mm=17)), "ring, necrotic core"),
-    LesionCase("M2", (-30, -58, 40), (_SOLID, replace(_SOLID, diameter_mm=25, oedema_mm=20)), "solid, growing"),
+    LesionCase("M1", (30, 40, 22), (_RING, replace(_RING, diameter_mm=26, oedema_mm=17)), "ring with core"),
+    LesionCase("M2", (-30, -58, 40), (_SOLID, replace(_SOLID, diameter_mm=25, oedema_mm=20)), "solid, grows"),
     LesionCase("M3", (34, -24, 50), (_INFILTRATING, _INFILTRATING), "infiltrating, preserved barrier"),
     LesionCase("M4", (-34, 10, 40), (_MIXED, _MIXED), "leaky with low blood volume, infiltrating"),
     LesionCase("M5", (-44, -22, -14), (_BLEEDING, replace(_BLEEDING, diameter_mm=17)), "haemorrhagic"),

@@ -13,7 +13,7 @@ def ct_transform(centre_mm, rng):
     """Rigid transform from CT points to T1c points, LPS mm: a few degrees, and another origin."""
     angles = np.deg2rad(np.array([4.0, -3.0, 5.5]) + rng.uniform(-1.5, 1.5, 3))
     transform = sitk.Euler3DTransform()
-    transform.SetCenter((np.asarray(centre_mm, float) + (0.0, 40.0, -850.0)).tolist())
+    transform.SetCenter(np.add(centre_mm, (0.0, 40.0, -850.0)).tolist())
     transform.SetRotation(*angles.tolist())
     transform.SetTranslation((np.array([6.0, -40.0, 850.0]) + rng.uniform(-8, 8, 3)).tolist())
     return transform
@@ -41,7 +41,7 @@ def planning_ct(model, transform, centre_mm, spacing_mm, rng):
     centre = np.array(transform.GetInverse().TransformPoint(np.asarray(centre_mm, float).tolist()))
     extent = np.array([252.0, 270.0, 206.0])
     counts = np.round(extent / spacing_mm).astype(int)
-    origin = centre + (0.0, 16.0, 0.0) - (counts - 1) * np.asarray(spacing_mm) / 2.0
+    origin = np.add(centre, (0.0, 16.0, 0.0)) - (counts - 1) * np.asarray(spacing_mm) / 2.0
     geometry = Geometry(tuple(int(n) for n in counts[::-1]), tuple(spacing_mm), tuple(origin.tolist()))
     source = Volume(compose(model, lambda tissue: tissue.hu - AIR_HU), model.geometry)
     hu = resample(source, geometry, transform).array + np.float32(AIR_HU)
@@ -63,7 +63,7 @@ def _add_devices(hu, skin, geometry, centre):
     holes = (np.sin(0.9 * (x + 0.4 * z)) + np.sin(0.9 * (z - 0.4 * x))) > 1.1
     mask = outside & (skin > 1.6) & (skin < 4.0) & (y < 35.0) & ~holes
     hu[mask] = np.maximum(hu[mask], 30.0)
-    trough = 96.0 - 0.0045 * x**2 + 0.0 * z
+    trough = 96.0 - 0.0045 * x**2
     shell = outside & (y > trough + 22.0) & (y < trough + 25.0) & (np.abs(x) < 75.0)
     foam = outside & (y > trough) & (y <= trough + 22.0) & (np.abs(x) < 75.0)
     hu[foam] = np.maximum(hu[foam], -920.0)

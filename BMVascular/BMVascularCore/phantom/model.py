@@ -116,7 +116,7 @@ def add_lesions(model, cases, centres, timepoint, seed):
 
 def _add_lesion(model, number, state, rng):
     shape = model.shapes[number]
-    reach = shape.reach_mm + 1.4 * state.oedema_mm + 2.0
+    reach = shape.reach_mm + 1.55 * state.oedema_mm + 2.0
     box = box_around(model.geometry, model.lesion_centre(number), reach)
     inner = box_around(model.geometry, model.lesion_centre(number), shape.reach_mm + 1.0)
     shares = dict.fromkeys(PARTS, None)
@@ -172,9 +172,12 @@ def _oedema_share(model, shape, state, box, rng):
     """Oedema spreads through white matter and hardly into cortex; taken from the brain's shares."""
     points = _to_head(model.pose, voxel_points(model.geometry, box, 1))
     distance, radius = shape.level(points)
-    reach = state.oedema_mm * (0.75 + 0.5 * _texture(points * 0.5, rng))
-    soft = max(0.12 * state.oedema_mm, model.geometry.spacing_mm[0])
-    spread = np.clip(0.5 + (reach - (distance - radius)) / soft, 0.0, 1.0)
+    reach = state.oedema_mm * (0.7 + 0.6 * _texture(points * 0.7, rng))
+    soft = max(0.4 * state.oedema_mm, model.geometry.spacing_mm[0])
+    ramp = np.clip(0.5 + (reach - (distance - radius)) / soft, 0.0, 1.0)
+    # the falx keeps it on its side
+    side = np.clip(points[..., 0] * np.sign(shape.centre_mm[0]) / 2.0, 0.0, 1.0)
+    spread = ramp * ramp * (3.0 - 2.0 * ramp) * side
     wm = spread * model.shares["wm"][box]
     gm = spread * 0.25 * model.shares["gm"][box] * np.clip(spread * 2 - 1, 0, 1)
     model.shares["wm"][box] -= wm

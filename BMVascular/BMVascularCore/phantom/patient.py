@@ -235,7 +235,7 @@ class _Builder:
 
     def _model(self, index):
         voxel = self.size.voxel_mm
-        shape = tuple(int(round(n / voxel / 4)) * 4 for n in _HEAD_EXTENT_MM[::-1])
+        shape = tuple(round(n / voxel / 4) * 4 for n in _HEAD_EXTENT_MM[::-1])
         centre = np.array(self.poses[index].TransformPoint(_HEAD_CENTRE_MM)).round()
         origin = centre - (np.array(shape[::-1]) - 1) * voxel / 2.0
         geometry = Geometry(shape, (voxel,) * 3, tuple(origin.tolist()))

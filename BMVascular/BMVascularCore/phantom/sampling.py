@@ -19,8 +19,9 @@ def refined(geometry, factors):
 def sub_grid(geometry, box):
     """Grid of a box of slices (k, j, i)."""
     affine = geometry.affine_lps.copy()
-    affine[:3, 3] = geometry.points_of([part.start for part in box])
-    return Geometry.of_affine(affine, tuple(part.stop - part.start for part in box))
+    ranges = [part.indices(n) for part, n in zip(box, geometry.shape, strict=True)]
+    affine[:3, 3] = geometry.points_of([start for start, _, _ in ranges])
+    return Geometry.of_affine(affine, tuple(stop - start for start, stop, _ in ranges))
 
 
 def box_covering(geometry, source, transform):

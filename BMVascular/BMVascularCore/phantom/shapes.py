@@ -1,6 +1,7 @@
 """Shapes as functions of position: lesions, tubes and ellipsoids, with the share of each voxel they fill."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def tube_distance_mm(points_mm, path_mm):
     """Distance from points (n, 3) to a line through the points of a path (m, 3)."""
     nearest = np.full(len(points_mm), np.inf, dtype=np.float32)
     path = np.asarray(path_mm, dtype=np.float32)
-    for start, stop in zip(path[:-1], path[1:], strict=True):
+    for start, stop in pairwise(path):
         along = stop - start
         share = np.clip(((points_mm - start) @ along) / (along @ along), 0.0, 1.0)
         offset = points_mm - start - share[:, None] * along

@@ -116,7 +116,8 @@ def lesion_tissue(part, state):
         factor = 1.0 + (state.unevenness if part == "high" else -state.unevenness)
         return Tissue(
             part, 0.85, state.t1_s, 0.105, 0.065, state.adc, state.suv, 37,
-            state.rcbv * VP_NAWM * factor, state.mtt_s, state.ktrans_per_min * factor, state.ve, state.delay_s,
+            state.rcbv * VP_NAWM * factor, state.mtt_s,
+            state.ktrans_per_min * factor, state.ve, state.delay_s,
         )  # fmt: skip
     return {
         "core": Tissue("core", 0.95, 2.40, 0.22, 0.15, state.core_adc, 0.7, 18, 0.002, 8.0, 0.004, 0.3, 3.0),
@@ -124,6 +125,6 @@ def lesion_tissue(part, state):
             "haemorrhage", 0.85, 0.55, 0.06, 0.007, 700, 1.0, 62, 0.005, 6.0, 0.01, 0.2, 2.5
         ),
         "oedema": Tissue(
-            "oedema", 0.85, 1.55, 0.14, 0.085, 1450, 1.1, 24, 0.8 * VP_NAWM, 6.5, 0.002, 0.25, 2.5
+            "oedema", 0.80, 1.35, 0.125, 0.085, 1450, 1.1, 24, 0.8 * VP_NAWM, 6.5, 0.002, 0.25, 2.5
         ),
     }[part]

@@ -6,7 +6,7 @@ import numpy as np
 
 from BMVascularCore.phantom.shapes import unit_sphere
 from BMVascularCore.phantom.static import compose
-from BMVascularCore.phantom.tissue import HAEMATOCRIT_CAPILLARY, VP_NAWM
+from BMVascularCore.phantom.tissue import HAEMATOCRIT_CAPILLARY, TISSUES, VP_NAWM
 from BMVascularCore.volume import Volume, ras_lps
 
 COMPARTMENTS = {"high": 1, "low": 1, "core": 2, "oedema": 3, "haemorrhage": 4}
@@ -109,7 +109,6 @@ def perfusion_truth(shares):
     -------
     dict of str to Volume
     """
-    from BMVascularCore.phantom.tissue import TISSUES
 
     def mean(value_of):
         weights = np.array([value_of(TISSUES[name]) for name in shares.names], np.float32)
