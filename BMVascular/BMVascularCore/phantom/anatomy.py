@@ -90,13 +90,12 @@ class Individual:
 
 @lru_cache(maxsize=1)
 def atlas():
-    """Atlas maps padded by 30 mm.
+    """Atlas maps.
 
     Returns
     -------
-    maps : dict
-        "gm", "wm" (0..1) and "hull_mm" (signed distance to the closed brain, negative inside).
-    geometry : Geometry
+    dict of str to (ndarray, Geometry)
+        "gm", "wm" (0..1) and "hull" (signed distance in mm to the closed brain, negative inside).
 
     Raises
     ------
@@ -113,11 +112,26 @@ def atlas():
                 "simulated patient",
                 "Install nilearn 0.14.1.",
             )
-        images[tissue] = sitk.ConstantPad(sitk.ReadImage(str(path)), [30] * 3, [30] * 3, 0)
-    geometry = Geometry.of_sitk(images["gm"])
-    maps = {name: sitk.GetArrayFromImage(images[name]).astype(np.float32) / 255.0 for name in ("gm", "wm")}
-    maps["hull_mm"] = _hull_distance_mm(images["t1"])
-    return maps, geometry
+        images[tissue] = sitk.ReadImage(str(path))
+    maps = {
+        name: (
+            sitk.GetArrayFromImage(images[name]).astype(np.float32) / 255.0,
+            Geometry.of_sitk(images[name]),
+        )
+        for name in ("gm", "wm")
+    }
+    hull = _hull_distance_mm(images["t1"])
+    maps["hull"] = (sitk.GetArrayFromImage(hull), Geometry.of_sitk(hull))
+    return maps
+
+
+def _sample(name, points, outside):
+    """Linear samples of an atlas map at atlas points (RAS mm)."""
+    array, grid = atlas()[name]
+    # the maps run to the left and back of LPS, that is straight along RAS
+    origin = np.asarray(grid.origin_mm, np.float32) * np.array([-1, -1, 1], np.float32)
+    index = [(points[..., axis] - origin[axis]) / np.float32(grid.spacing_mm[axis]) for axis in (2, 1, 0)]
+    return ndimage.map_coordinates(array, index, order=1, cval=outside)
 
 
 def _map_folder():
@@ -133,12 +147,12 @@ def _map_folder():
 
 
 def _hull_distance_mm(brain):
-    """Smooth signed distance to the brain closed over its folds, on the grid of ``brain``."""
+    """Smooth signed distance to the brain closed over its folds, on a padded grid of 3 mm."""
     mask = sitk.Shrink(sitk.Cast(brain > 0, sitk.sitkUInt8), [3] * 3)
+    mask = sitk.ConstantPad(mask, [12] * 3, [12] * 3, 0)
     closed = sitk.BinaryMorphologicalClosing(mask, [7] * 3, sitk.sitkBall)
     distance = sitk.SignedMaurerDistanceMap(closed, squaredDistance=False, useImageSpacing=True)
-    smooth = sitk.SmoothingRecursiveGaussian(sitk.Cast(distance, sitk.sitkFloat32), 2.5)
-    return sitk.GetArrayFromImage(sitk.Resample(smooth, brain, sitk.Transform(), sitk.sitkLinear, 60.0))
+    return sitk.SmoothingRecursiveGaussian(sitk.Cast(distance, sitk.sitkFloat32), 2.5)
 
 
 def head_fractions(geometry, pose, individual):
@@ -175,14 +189,7 @@ def head_fractions(geometry, pose, individual):
 def _slab_fractions(geometry, pose, individual):
     """Shares and fields of a slab of the grid: every voxel stands for itself."""
     points = individual.to_atlas(_head_points(geometry, pose))
-    maps, grid = atlas()
-    index = [points[..., 2 - axis] for axis in range(3)]
-    for axis, (origin, sign) in enumerate(zip(grid.origin_mm[::-1], (1, -1, -1), strict=True)):
-        # the maps have 1 mm voxels whose i and j run to the left and back of LPS, as RAS does
-        index[axis] = index[axis] - np.float32(sign * origin)
-    gm, wm = (ndimage.map_coordinates(maps[name], index, order=1, cval=0.0) for name in ("gm", "wm"))
-    hull = ndimage.map_coordinates(maps["hull_mm"], index, order=1, cval=60.0)
-    del index
+    gm, wm, hull = _sample("gm", points, 0.0), _sample("wm", points, 0.0), _sample("hull", points, 60.0)
     painter = _Painter(points, geometry.spacing_mm[0])
     surface = painter.surface_mm(hull)
     fractions = _layers(painter, hull, surface, gm, wm)

@@ -123,10 +123,12 @@ def _assemble(shares, curve_of, n_frames):
 def dsc_curve(tissue, protocol, injection):
     """Gradient-echo EPI signal of one tissue over the frames, with T1 and T2* effects of the leak.
 
-    The first frames approach the steady state, as on a scanner.
+    Water crosses the capillary wall slowly against the first pass: agent inside capillaries shortens
+    T2* of the tissue around, but not its T1 (leaked agent does). The first frames approach the
+    steady state, as on a scanner.
     """
     vascular, leaked = injection.compartments(tissue, protocol.times_s)
-    r1 = 1.0 / tissue.t1_s + R1_RELAXIVITY * (vascular + leaked)
+    r1 = 1.0 / tissue.t1_s + R1_RELAXIVITY * (vascular if tissue.blood else leaked)
     r2s = 1.0 / tissue.t2s_s + R2S_EXTRAVASCULAR * leaked
     r2s = r2s + (R2S_BLOOD if tissue.blood else R2S_CAPILLARY) * vascular
     tr, te, flip = protocol.repetition_time_s, protocol.echo_time_s, protocol.flip_deg
@@ -138,7 +140,7 @@ def dsc_curve(tissue, protocol, injection):
 
 
 def dce_curve(tissue, protocol, injection):
-    """Spoiled gradient-echo signal of one tissue over the frames."""
+    """Spoiled gradient-echo signal of one tissue over the frames, water in fast exchange."""
     vascular, leaked = injection.compartments(tissue, protocol.times_s)
     total = vascular + leaked
     return GAIN * spoiled_gradient_echo(
