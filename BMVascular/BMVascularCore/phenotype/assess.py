@@ -228,11 +228,7 @@ def csv_row(result, rules):
     row |= {f"share_{key.lower()}": value for key, value in result["label_shares"].items()}
     columns = {spec["id"]: spec["column"] for spec in rules["inputs"]}
     row |= {columns[item["input"]]: item["value"] for item in result["evidence"]}
-    row |= {
-        f"{columns[item['input']]}_rel_sd": item["rel_sd"]
-        for item in result["evidence"]
-        if item["rel_sd"] is not None or item["value"] is None
-    }
+    row |= {f"{columns[item['input']]}_rel_sd": item["rel_sd"] for item in result["evidence"]}
     values = {item["id"]: item["value"] for item in result["descriptors"]}
     row |= {spec["column"]: values.get(spec["id"]) for spec in rules["descriptors"]}
     row |= {key: result["facts"].get(key) for key in ("volume_ml", "longest_diameter_mm")}

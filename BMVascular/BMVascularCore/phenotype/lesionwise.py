@@ -4,6 +4,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.phenotype.assess import assess_values
 from BMVascularCore.phenotype.context import check_names, parse_context
 from BMVascularCore.phenotype.extract import lesion_inputs, settle_units
+from BMVascularCore.phenotype.habitats import find_habitats
 from BMVascularCore.phenotype.inputs import LesionInputs
 from BMVascularCore.phenotype.rules import load_table
 from BMVascularCore.phenotype.scan import OEDEMA, build_scan
@@ -64,7 +65,20 @@ def assess_lesions(
     result = assess_values(inputs, settled, table, share_of(progress, 0.6, 0.8))
     result.warnings += [text for text in asked.values() if text not in result.warnings]
     result.warnings += _scan_warnings(scan, inputs)
+    if with_habitats:
+        _add_habitats(result, scan, inputs, labels, table.rules, share_of(progress, 0.8, 1.0))
     return result
+
+
+def _add_habitats(result, scan, inputs, labels, rules, progress):
+    found = find_habitats(scan, inputs, labels, rules, progress)
+    result.habitats, result.memberships = found.labels, found.memberships
+    for lesion, row in zip(result.lesions, result.rows, strict=True):
+        habitats = found.lesions[lesion["label"]]
+        lesion["habitats"] = habitats
+        row["spatially_mixed"] = habitats["lesion"]["spatially_mixed"] if habitats["assessable"] else None
+        for part in habitats["lesion"]["habitats"] if habitats["assessable"] else ():
+            row[f"habitat_{part['habitat']}_ml"] = part["volume_ml"]
 
 
 def _check_maps(maps):

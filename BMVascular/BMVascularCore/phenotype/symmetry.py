@@ -73,7 +73,7 @@ def find_plane(array, geometry, exclude=None, step_mm=5.0):
             "fatol": 1e-5,
         },
     )
-    agreement, correlation = sample.agreement(found.x)
+    correlation = sample.agreement(found.x)[1]
     normal, offset = sample.plane(found.x)
     return Plane(normal, float(offset), float(correlation))
 

@@ -70,9 +70,8 @@ def over_claims(text):
     """
     found = []
     for rule in wording()["over_claims"]:
-        for match in re.finditer(rule["pattern"], text, flags=re.IGNORECASE):
-            if not _denied(text, match.start()):
-                found.append((match.group(0), rule["why"]))
+        matches = re.finditer(rule["pattern"], text, flags=re.IGNORECASE)
+        found += [(match.group(0), rule["why"]) for match in matches if not _denied(text, match.start())]
     return found
 
 
