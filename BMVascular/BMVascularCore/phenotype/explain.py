@@ -19,8 +19,8 @@ def input_rows(lesion, gates, table, rel_sd):
     Returns
     -------
     list of dict
-        ``input``, ``value``, ``unit``, ``rel_sd``, ``lo``, ``hi``, ``score``, ``factor``, ``quality``, ... Without a
-        value the row says why, and its weight and contribution are 0.
+        ``input``, ``value``, ``unit``, ``rel_sd``, ``lo``, ``hi``, ``score``, ``factor``,
+        ``quality``, ... Without a value the row says why, and its weight and contribution are 0.
     """
     rows = []
     for spec in table.rules["inputs"]:

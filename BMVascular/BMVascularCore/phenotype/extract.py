@@ -150,7 +150,7 @@ def _take(inputs, value_id, measured, key, rules):
     else:
         least = rules["extraction"]["min_share"]
         inputs.set_aside[value_id] = (
-            f"not measurable: the map {key} covers {measured:.0%} of the lesion, at least {least:.0%} is wanted"
+            f"not measurable: the map {key} covers {measured:.0%} of the lesion, wanted is {least:.0%} or more"
         )
 
 
@@ -251,7 +251,8 @@ def _pet_discordance(inputs, scan, number, rules, set_aside):
     if total * scan.geometry.voxel_ml < 0.1:
         inputs.set_aside["pet_nonenhancing"] = "not measurable: hardly any PET-positive voxels"
         return
-    note = f"PET-positive from {settings['pet_positive_tbr']:g}, beyond {settings['pet_spill_margin_mm']:g} mm of the lesion"
+    limit, margin = settings["pet_positive_tbr"], settings["pet_spill_margin_mm"]
+    note = f"PET-positive from {limit:g}, more than {margin:g} mm outside the lesion"
     inputs.values["pet_nonenhancing"] = Measured(float(beyond.sum()) / total, note=note)
 
 

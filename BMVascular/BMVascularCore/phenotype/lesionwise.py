@@ -23,10 +23,10 @@ def assess_lesions(
     labels : Volume
         Whole numbers; each value above 0 is a lesion.
     maps : dict of Volume
-        Any of :data:`MAP_KEYS`, and ``<key>_se`` for voxel standard errors in the same unit: ``rcbv`` (ratio to
-        white matter), ``ktrans`` (1/min), ``vp``, ``ve`` (fraction), ``cbf`` (ratio, or mL/100 g/min, which is
-        then set against the mirrored side), ``pet`` (tumour-to-background ratio), ``adc``, ``swi``, ``flair``,
-        ``wash_in`` (slope over that of the sagittal sinus). Each on its own grid.
+        Any of :data:`MAP_KEYS`, each on its own grid, and ``<key>_se`` for voxel standard errors in the same
+        unit: ``rcbv`` (ratio to white matter), ``ktrans`` (1/min), ``vp``, ``ve`` (fraction), ``cbf`` (ratio,
+        or mL/100 g/min, which is then set against the mirrored side), ``pet`` (tumour-to-background ratio),
+        ``adc``, ``swi``, ``flair``, ``wash_in`` (slope over that of the sagittal sinus).
     compartments : Volume, optional
         1 enhancing, 2 non-enhancing core, 3 oedema, 4 haemorrhage.
     context : dict or Context, optional

@@ -31,7 +31,7 @@ def score(value, lo, hi, log_scale, one_sided):
         value, lo, hi = (np.log(np.maximum(x, tiny)) for x in (value, lo, hi))
     place = (value - lo) / (hi - lo)
     if one_sided:
-        return -np.clip(place, 0.0, 1.0)
+        return 0.0 - np.clip(place, 0.0, 1.0)
     return np.clip(2.0 * place - 1.0, -1.0, 1.0)
 
 

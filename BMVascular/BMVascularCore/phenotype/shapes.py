@@ -46,8 +46,8 @@ def longest_diameter_mm(mask, geometry):
 def irregularity(mask, geometry, settings):
     """Surface irregularity of a lesion, 0 (smooth, round) to 1.
 
-    One minus sphericity plus the roughness (standard deviation, mm, of the smoothed mask's signed distance on the
-    lesion's surface), mapped linearly to 0..1. A proposal of this project; no published limit supports it.
+    One minus sphericity plus the roughness (standard deviation, mm, of the smoothed mask's signed distance on
+    the lesion's surface), mapped linearly to 0..1. A proposal of this project; no published limit supports it.
 
     Parameters
     ----------
