@@ -166,7 +166,7 @@ def change_row(name, metric, pair, values, spread, z):
     """Change of one metric against its repeatability.
 
     ``d = ln(after / before)`` (or a plain difference in mm); limits are ``z sqrt(2) s``; the share in
-    favour of a true rise is ``Phi(d / (sqrt(2) s))``. From or to exactly zero no logarithm exists: not measurable.
+    favour of a true rise is ``Phi(d / (sqrt(2) s))``. At exactly zero nothing follows: not measurable.
 
     Returns
     -------

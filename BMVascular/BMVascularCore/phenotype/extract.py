@@ -150,7 +150,7 @@ def _take(inputs, value_id, measured, key, rules):
     else:
         least = rules["extraction"]["min_share"]
         inputs.set_aside[value_id] = (
-            f"not measurable: the map {key} covers {measured:.0%} of the lesion, wanted is {least:.0%} or more"
+            f"not measurable: the map {key} covers {measured:.0%} of the lesion, least is {least:.0%}"
         )
 
 

@@ -47,7 +47,7 @@ def irregularity(mask, geometry, settings):
     """Surface irregularity of a lesion, 0 (smooth, round) to 1.
 
     One minus sphericity plus the roughness (standard deviation, mm, of the smoothed mask's signed distance on
-    the lesion's surface), mapped linearly to 0..1. A proposal of this project; no published limit supports it.
+    the lesion's surface), mapped linearly to 0..1. A proposal; no published limit supports it.
 
     Parameters
     ----------
