@@ -261,7 +261,9 @@ def _haemorrhage(inputs, scan, lesion, number, rules):
     known = False
     if "swi" in scan.maps:
         around = (scan.owner == number) & (scan.distance_mm > 3.0) & (scan.distance_mm <= 12.0)
-        around &= ~scan.abnormal()
+        normal = ~scan.abnormal()
+        # wide oedema leaves no normal tissue close by
+        around = around & normal if (around & normal).sum() >= 20 else normal
         level = _median(scan.maps["swi"][around])
         if np.isfinite(level):
             known = True

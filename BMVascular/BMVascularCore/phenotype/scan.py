@@ -170,6 +170,9 @@ def _plane(scan, rules):
         if key not in scan.maps:
             continue
         plane = find_plane(scan.maps[key], scan.geometry, scan.abnormal())
-        if plane is not None and plane.symmetry >= rules["extraction"]["min_symmetry"]:
+        settings = rules["extraction"]
+        if plane is not None and (
+            plane.symmetry >= settings["min_symmetry"] or plane.overlap >= settings["min_overlap"]
+        ):
             return plane
     return None

@@ -31,11 +31,14 @@ def crop_around(mask, pad_mm, spacing_kji_mm):
 
 
 def longest_diameter_mm(mask, geometry):
-    """Largest distance between voxel corners of a mask (3D Feret diameter), mm."""
+    """Largest distance between voxel faces of a mask (3D Feret diameter), mm.
+
+    Face centres, not corners: corners overshoot a smooth surface by up to a voxel's diagonal.
+    """
     edge = mask & ~ndimage.binary_erosion(mask)
     index = np.argwhere(edge).astype(float)
-    corners = np.array(np.meshgrid(*[(-0.5, 0.5)] * 3)).reshape(3, -1).T
-    points = np.unique((index[:, None, :] + corners).reshape(-1, 3), axis=0) * geometry.spacing_kji_mm
+    faces = np.concatenate([0.5 * np.eye(3), -0.5 * np.eye(3)])
+    points = np.unique((index[:, None, :] + faces).reshape(-1, 3), axis=0) * geometry.spacing_kji_mm
     try:
         points = points[ConvexHull(points).vertices]
     except QhullError:

@@ -17,11 +17,14 @@ class Plane:
     offset_mm : float
     symmetry : float
         Correlation of the image with its mirror image, -1..1.
+    overlap : float
+        Share of the head whose mirror image lies in the head.
     """
 
     normal: np.ndarray
     offset_mm: float
-    symmetry: float
+    symmetry: float = 0.0
+    overlap: float = 0.0
 
     def mirror(self, points_lps_mm):
         """Points on the other side, shape (..., 3)."""
@@ -30,7 +33,7 @@ class Plane:
         return points - 2.0 * distance[..., None] * self.normal
 
 
-def find_plane(array, geometry, exclude=None, step_mm=5.0):
+def find_plane(array, geometry, exclude=None, step_mm=6.0):
     """Plane of best mirror symmetry.
 
     Parameters
@@ -73,9 +76,9 @@ def find_plane(array, geometry, exclude=None, step_mm=5.0):
             "fatol": 1e-5,
         },
     )
-    correlation = sample.agreement(found.x)[1]
+    _, correlation, overlap = sample.agreement(found.x)
     normal, offset = sample.plane(found.x)
-    return Plane(normal, float(offset), float(correlation))
+    return Plane(normal, float(offset), float(correlation), float(overlap))
 
 
 def _smooth(values, inside, geometry):
@@ -100,16 +103,17 @@ class _Sample:
         return normal, float(normal @ self.centre + shift_mm)
 
     def agreement(self, place):
-        """Overlap of the head with its mirror image plus correlation inside; and the correlation."""
+        """Overlap of the head with its mirror image plus correlation inside; then each of them."""
         normal, offset = self.plane(place)
-        mirrored = Plane(normal, offset, 0.0).mirror(self.points)
+        mirrored = Plane(normal, offset).mirror(self.points)
         index = self.geometry.index_of(mirrored).T
         held = ndimage.map_coordinates(self.inside, index, order=1, cval=0.0) > 0.5
         if held.sum() < 50:
-            return -2.0, 0.0
+            return -2.0, 0.0, 0.0
         other = ndimage.map_coordinates(self.image, index[:, held], order=1)
         own = self.values[held]
         # a flat image says nothing by its values; the outline then decides alone
         flat = own.std() < 1e-6 or other.std() < 1e-6
         correlation = 1.0 if flat else float(np.corrcoef(own, other)[0, 1])
-        return correlation + float(held.mean()), correlation
+        overlap = float(held.mean())
+        return correlation + overlap, correlation, overlap

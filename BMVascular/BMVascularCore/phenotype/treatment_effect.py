@@ -146,6 +146,6 @@ def delayed_contrast(early, late, smooth_mm=1.0, reference=None):
     if smooth_mm > 0:
         sigma = [smooth_mm / spacing for spacing in early.geometry.spacing_kji_mm]
         difference = ndimage.gaussian_filter(np.where(valid, difference, 0.0), sigma)
-        weight = np.maximum(ndimage.gaussian_filter(weight, sigma), 1e-6)
-    percent = 100.0 * np.where(valid, difference, 0.0) / weight / level
+        weight = ndimage.gaussian_filter(weight, sigma)
+    percent = 100.0 * np.where(valid, difference, 0.0) / np.maximum(weight, 1e-6) / level
     return early.like(np.where(valid, percent, np.nan).astype(np.float32), "delayed contrast")
