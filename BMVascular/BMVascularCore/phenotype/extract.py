@@ -179,7 +179,7 @@ def _ratios(inputs, scan, number, rules, set_aside):
         if key not in scan.maps:
             continue
         measured = _measure(scan, key, number, rules)
-        if not isinstance(measured, Measured):
+        if not isinstance(measured, Measured) or measured.value < 0:
             _take(inputs, value_id, measured, key, rules)
             continue
         background = _background(scan, key)

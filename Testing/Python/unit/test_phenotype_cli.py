@@ -164,7 +164,9 @@ def test_dicom_is_read_back(head, tmp_path):
     assert np.array_equal(pixels, labels.array)
 
     habitats = hd.seg.segread(tmp_path / "habitats.dcm")
-    pixels = habitats.get_pixels_by_source_instance(uids, combine_segments=True, ignore_spatial_locations=True)
+    pixels = habitats.get_pixels_by_source_instance(
+        uids, combine_segments=True, ignore_spatial_locations=True
+    )
     assert np.array_equal(pixels > 0, result.habitats.array > 0)
 
     report = hd.sr.srread(tmp_path / "report.dcm")

@@ -57,7 +57,9 @@ def test_habitat_volumes_against_the_truth(result):
 
 def test_a_lesion_of_two_halves_is_spatially_mixed(scan):
     labels, parts, maps = head_scan(lesions=(((35, 20, 10), 12, 8, 0.15, 3.6),))
-    half = (labels.array > 0) & (labels.geometry.points_of(np.stack(np.indices(labels.array.shape), -1))[..., 1] > 20)
+    half = (labels.array > 0) & (
+        labels.geometry.points_of(np.stack(np.indices(labels.array.shape), -1))[..., 1] > 20
+    )
     maps["ktrans"].array[half] *= 0.08
     lesion = assess_lesions(labels, maps, parts, PROTOCOL).lesions[0]
     assert lesion["habitats"]["lesion"]["spatially_mixed"]
@@ -90,7 +92,9 @@ def test_front_against_the_mirrored_shell(scan, result):
     # a leaky front on one side only
     distance = signed_distance_mm(labels.array == 1, labels.geometry.spacing_kji_mm)
     leaky = np.where((distance > 0) & (distance < 5), 3, 1) * maps["ktrans"].array
-    raised = assess_lesions(labels, {**maps, "ktrans": maps["ktrans"].like(leaky)}, parts, PROTOCOL).lesions[0]["habitats"]["front_against_mirror"]
+    raised = assess_lesions(labels, {**maps, "ktrans": maps["ktrans"].like(leaky)}, parts, PROTOCOL).lesions[
+        0
+    ]["habitats"]["front_against_mirror"]
     assert raised["ktrans_z"] > 5 and abs(raised["rcbv_z"]) < 0.5
 
 
@@ -153,7 +157,8 @@ def test_a_map_that_misses_a_lesion_gives_no_value(scan):
 
 
 @pytest.mark.parametrize(
-    ("key", "factor", "word"), [("ktrans", 1 / 60, "1/s"), ("rcbv", 4.0, "absolute"), ("vp", 100.0, "percent")]
+    ("key", "factor", "word"),
+    [("ktrans", 1 / 60, "1/s"), ("rcbv", 4.0, "absolute"), ("vp", 100.0, "percent")],
 )
 def test_maps_in_a_wrong_unit_are_asked_about_and_not_used(scan, key, factor, word):
     labels, parts, maps = scan
@@ -239,7 +244,9 @@ def ball(radius_mm, spacing, bumps=0.0):
     places = places - places.mean((0, 1, 2)) - 0.3
     r = np.linalg.norm(places, axis=-1)
     angle, height = np.arctan2(places[..., 1], places[..., 0]), np.arccos(places[..., 2] / (r + 1e-9))
-    return r < radius_mm * (1 + bumps * np.sin(5 * angle) * np.sin(height) ** 2 * np.sin(4 * height)), geometry
+    return r < radius_mm * (
+        1 + bumps * np.sin(5 * angle) * np.sin(height) ** 2 * np.sin(4 * height)
+    ), geometry
 
 
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (2, 2, 2), (1, 1, 3)])

@@ -97,7 +97,7 @@ def texts(context=None, **values):
 
 def test_texts_follow_the_label():
     angiogenic = texts(ktrans=0.2, rcbv=4.0, oedema_width=25, irregularity=0.0)
-    assert list(angiogenic)[0] == "header" and "Research use only" in angiogenic["header"]
+    assert next(iter(angiogenic)) == "header" and "Research use only" in angiogenic["header"]
     assert {"angiogenic", "anti_vegf_harms", "anti_vegf_bleeding"} <= set(angiogenic)
     assert "vco" in texts(ktrans=0.01, rcbv=1.0, oedema_width=2, irregularity=0.9)
     assert "FLAIR" in texts(ktrans=0.045)["indeterminate"] or "DSC" in texts(ktrans=0.045)["indeterminate"]
