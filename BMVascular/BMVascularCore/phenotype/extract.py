@@ -4,7 +4,7 @@ import numpy as np
 
 from BMVascularCore.phenotype.inputs import LesionInputs, Measured, unit_factor, unit_question
 from BMVascularCore.phenotype.scan import CORE, ENHANCING, HAEMORRHAGE, OEDEMA
-from BMVascularCore.phenotype.shapes import crop_around, irregularity, longest_diameter_mm
+from BMVascularCore.phenotype.shapes import irregularity, longest_diameter_mm
 
 #: Map key to the id of the value that is its plain median.
 _MEDIANS = {
@@ -42,7 +42,7 @@ def settle_units(scan, context, rules):
                 if name in scan.maps and factor != 1.0:
                     scan.maps[name] = scan.maps[name] * np.float32(factor)
             continue
-        medians = [_median(scan.maps[key][scan.enhancing(n)]) for n in scan.numbers]
+        medians = [_median(_inside(scan, key, n)) for n in scan.numbers]
         question = unit_question(key, medians, _background(scan, key), rules)
         if question:
             asked[key] = question
@@ -52,14 +52,22 @@ def settle_units(scan, context, rules):
     return asked
 
 
+def _inside(scan, key, number):
+    box, mask = scan.enhancing(number)
+    return scan.maps[key][box][mask]
+
+
 def _median(values):
     values = values[np.isfinite(values)]
     return float(np.median(values)) if values.size else float("nan")
 
 
 def _background(scan, key):
-    far = np.isfinite(scan.maps[key]) & ~scan.abnormal() & (scan.distance_mm > 5.0)
-    return float(np.median(scan.maps[key][far])) if far.sum() >= 200 else None
+    # every other voxel is plenty for a median over the head
+    thin = (slice(None, None, 2),) * 3
+    values = scan.maps[key][thin]
+    far = np.isfinite(values) & ~scan.abnormal[thin] & (scan.distance_mm[thin] > 5.0)
+    return float(np.median(values[far])) if far.sum() >= 50 else None
 
 
 def _settle_adc(scan):
@@ -90,24 +98,23 @@ def lesion_inputs(scan, number, name, rules, set_aside, has_flair):
     -------
     LesionInputs
     """
-    lesion = scan.labels == number
     inputs = LesionInputs(name, number)
     for key, value_id in _MEDIANS.items():
         if key in set_aside:
             inputs.set_aside[value_id] = set_aside[key]
         elif key in scan.maps:
             _take(inputs, value_id, _measure(scan, key, number, rules), key, rules)
-    _size(inputs, scan, lesion, rules)
+    _size(inputs, scan, number, rules)
     _ratios(inputs, scan, number, rules, set_aside)
-    _compartment_values(inputs, scan, lesion, number, has_flair)
+    _compartment_values(inputs, scan, number, has_flair)
     _pet_discordance(inputs, scan, number, rules, set_aside)
-    _haemorrhage(inputs, scan, lesion, number, rules)
+    _haemorrhage(inputs, scan, number, rules)
     return inputs
 
 
 def _measure(scan, key, number, rules):
-    region = scan.enhancing(number)
-    values = scan.maps[key][region]
+    box, region = scan.enhancing(number)
+    values = scan.maps[key][box][region]
     usable = np.isfinite(values)
     share = float(usable.mean())
     if share < rules["extraction"]["min_share"]:
@@ -120,7 +127,7 @@ def _measure(scan, key, number, rules):
         note += f"; the map covers {share:.0%} of it"
     return Measured(
         centre,
-        _relative_error(scan, key, region, values, centre),
+        _relative_error(scan, key, (box, region), values, centre),
         float(np.percentile(values, 95)),
         share,
         int(values.size),
@@ -133,7 +140,8 @@ def _relative_error(scan, key, region, values, centre):
     n = max(1.0, values.size * scan.geometry.voxel_ml / scan.native_voxel_ml.get(key, scan.geometry.voxel_ml))
     n = min(n, values.size)
     if f"{key}_se" in scan.maps:
-        errors = scan.maps[f"{key}_se"][region]
+        box, mask = region
+        errors = scan.maps[f"{key}_se"][box][mask]
         errors = errors[np.isfinite(errors)]
         spread = float(np.sqrt(np.mean(np.square(errors)))) if errors.size else 0.0
     else:
@@ -154,23 +162,23 @@ def _take(inputs, value_id, measured, key, rules):
         )
 
 
-def _size(inputs, scan, lesion, rules):
-    box = crop_around(lesion, 3.0, scan.geometry.spacing_kji_mm)
+def _size(inputs, scan, number, rules):
+    _, lesion = scan.lesion(number)
+    lesion = np.pad(lesion, 1)
     volume_ml = float(lesion.sum()) * scan.geometry.voxel_ml
-    diameter = longest_diameter_mm(lesion[box], scan.geometry)
+    diameter = longest_diameter_mm(lesion, scan.geometry)
     inputs.facts.update(volume_ml=volume_ml, longest_diameter_mm=diameter)
     native = [scan.native_voxel_ml[key] for key in _PERFUSION if key in scan.maps]
     if native:
         inputs.facts["perfusion_voxels"] = volume_ml / max(max(native), scan.geometry.voxel_ml)
     settings = rules["extraction"]["irregularity"]
     if diameter >= settings["min_diameter_mm"]:
-        inputs.values["irregularity"] = irregularity(lesion[box], scan.geometry, settings)
+        inputs.values["irregularity"] = irregularity(lesion, scan.geometry, settings)
     else:
         inputs.set_aside["irregularity"] = "not measurable: the lesion is too small for its surface"
 
 
 def _ratios(inputs, scan, number, rules, set_aside):
-    region = scan.enhancing(number)
     settings = rules["extraction"]
     for key, value_id in (("vp", "vp_ratio"), ("cbf", "cbf_ratio")):
         if key in set_aside:
@@ -187,11 +195,11 @@ def _ratios(inputs, scan, number, rules, set_aside):
         if key == "cbf" and level <= settings["absolute_cbf_above"]:
             inputs.values[value_id] = measured
             continue
-        _against_mirror(inputs, scan, key, value_id, measured, region, settings)
+        _against_mirror(inputs, scan, key, value_id, measured, settings)
 
 
-def _against_mirror(inputs, scan, key, value_id, measured, region, settings):
-    other = scan.mirrored_values(key, region)
+def _against_mirror(inputs, scan, key, value_id, measured, settings):
+    other = scan.mirrored_values(key, *scan.enhancing(inputs.label))
     floor = settings["min_reference_vp"] if key == "vp" else 0.0
     if other.size < 10 or np.median(other) <= floor:
         inputs.set_aside[value_id] = "not measurable: no usable tissue at the mirrored place"
@@ -208,25 +216,27 @@ def _against_mirror(inputs, scan, key, value_id, measured, region, settings):
     )
 
 
-def _compartment_values(inputs, scan, lesion, number, has_flair):
+def _compartment_values(inputs, scan, number, has_flair):
     if scan.compartments is None:
         for key in ("enhancing_fraction", "oedema_width", "oedema_ratio"):
             inputs.set_aside[key] = "no compartments were given"
         return
-    inside = scan.compartments[lesion]
+    box, lesion = scan.lesion(number)
+    inside = scan.compartments[box][lesion]
     enhancing, core = int((inside == ENHANCING).sum()), int((inside == CORE).sum())
     if enhancing + core:
         inputs.values["enhancing_fraction"] = enhancing / (enhancing + core)
-    oedema = (scan.compartments == OEDEMA) & (scan.owner == number) & ~lesion
     if not has_flair:
         for key in ("oedema_width", "oedema_ratio"):
             inputs.set_aside[key] = "not measurable: no oedema compartment and no FLAIR"
         return
+    box, near = scan.near(number)
+    oedema = near & (scan.compartments[box] == OEDEMA) & (scan.labels[box] == 0)
     count = int(oedema.sum())
     inputs.facts["oedema_ml"] = count * scan.geometry.voxel_ml
     inputs.values["oedema_ratio"] = count / int(lesion.sum())
     half_voxel = 0.5 * float(np.mean(scan.geometry.spacing_kji_mm))
-    width = float(np.percentile(scan.distance_mm[oedema], 95)) + half_voxel if count else 0.0
+    width = float(np.percentile(scan.distance_mm[box][oedema], 95)) + half_voxel if count else 0.0
     inputs.values["oedema_width"] = Measured(
         width, note="95th percentile of the distance from the lesion's edge"
     )
@@ -242,12 +252,12 @@ def _pet_discordance(inputs, scan, number, rules, set_aside):
         inputs.set_aside["pet_nonenhancing"] = "no compartments were given"
         return
     settings = rules["extraction"]
-    near = (scan.owner == number) & (scan.distance_mm <= 15.0)
-    positive = near & (scan.maps["pet"] >= settings["pet_positive_tbr"])
-    enhancing = scan.labels > 0
+    box, near = scan.near(number)
+    distance, inside = scan.distance_mm[box], scan.labels[box] > 0
+    positive = near & (distance <= 15.0) & (scan.maps["pet"][box] >= settings["pet_positive_tbr"])
     # PET blurs over the edge: what lies within its resolution of the lesion says nothing
-    beyond = positive & ~enhancing & (scan.distance_mm > settings["pet_spill_margin_mm"])
-    total = int((positive & (scan.labels == number)).sum()) + int(beyond.sum())
+    beyond = positive & ~inside & (distance > settings["pet_spill_margin_mm"])
+    total = int((positive & inside).sum()) + int(beyond.sum())
     if total * scan.geometry.voxel_ml < 0.1:
         inputs.set_aside["pet_nonenhancing"] = "not measurable: hardly any PET-positive voxels"
         return
@@ -256,20 +266,28 @@ def _pet_discordance(inputs, scan, number, rules, set_aside):
     inputs.values["pet_nonenhancing"] = Measured(float(beyond.sum()) / total, note=note)
 
 
-def _haemorrhage(inputs, scan, lesion, number, rules):
-    dark = np.zeros(lesion.shape, bool)
-    known = False
-    if "swi" in scan.maps:
-        around = (scan.owner == number) & (scan.distance_mm > 3.0) & (scan.distance_mm <= 12.0)
-        normal = ~scan.abnormal()
-        # wide oedema leaves no normal tissue close by
-        around = around & normal if (around & normal).sum() >= 20 else normal
-        level = _median(scan.maps["swi"][around])
-        if np.isfinite(level):
-            known = True
-            dark |= lesion & (scan.maps["swi"] < rules["extraction"]["itss_ratio"] * level)
-    if scan.compartments is not None and (scan.compartments[lesion] == HAEMORRHAGE).any():
+def _haemorrhage(inputs, scan, number, rules):
+    box, lesion = scan.lesion(number)
+    dark, known = np.zeros(lesion.shape, bool), False
+    level = _normal_swi(scan, number)
+    if level is not None:
         known = True
-        dark |= lesion & (scan.compartments == HAEMORRHAGE)
+        dark |= lesion & (scan.maps["swi"][box] < rules["extraction"]["itss_ratio"] * level)
+    if scan.compartments is not None and (scan.compartments[box][lesion] == HAEMORRHAGE).any():
+        known = True
+        dark |= lesion & (scan.compartments[box] == HAEMORRHAGE)
     if known:
         inputs.facts["itss_fraction"] = float(dark.sum()) / int(lesion.sum())
+
+
+def _normal_swi(scan, number):
+    if "swi" not in scan.maps:
+        return None
+    box, near = scan.near(number)
+    distance = scan.distance_mm[box]
+    around = near & (distance > 3.0) & (distance <= 12.0) & ~scan.abnormal[box]
+    level = _median(scan.maps["swi"][box][around])
+    # wide oedema leaves no normal tissue close by
+    if around.sum() < 20 or not np.isfinite(level):
+        level = _background(scan, "swi")
+    return level

@@ -112,15 +112,9 @@ def _lesion(scan, lesion, rules, labels, members):
 def _reference(scan, box, mask):
     if not mask.any():
         return None
-    values = scan.mirrored_values("rcbv", _full(scan, box, mask))
+    values = scan.mirrored_values("rcbv", box, mask)
     values = values[values > 0]
     return float(values.mean()) if values.size >= 10 else None
-
-
-def _full(scan, box, mask):
-    full = np.zeros(scan.labels.shape, bool)
-    full[box] = mask
-    return full
 
 
 def _places(scan, box, mask, ratio, ktrans, rules):
@@ -199,17 +193,21 @@ def _draw_sums(places, mask, scan, name, part, rules):
     """Habitat sums (voxels) of every draw: blocks resampled, references shifted; shape (draws, 4)."""
     settings = rules["habitats"]
     seed, draws = rules["monte_carlo"]["seed"], settings["draws"]
-    shift_k, shift_v = _shared_shifts(rules, draws, seed)
+    log_k, log_v, error_k, error_v = (np.asarray(place, np.float32) for place in places)
+    shift_k, shift_v = (shift.astype(np.float32) for shift in _shared_shifts(rules, draws, seed))
     blocks = blocks_of(mask, settings["block_mm"], scan.geometry.spacing_kji_mm)
     counts = stream(seed, "habitat blocks", name, part).multinomial(
         blocks.max() + 1, np.full(blocks.max() + 1, 1.0 / (blocks.max() + 1)), draws
     )
     sums = np.zeros((draws, len(HABITATS)))
     for draw in range(draws):
-        weight = counts[draw][blocks]
-        share = memberships(places[0] + shift_k[draw], places[1] + shift_v[draw], *places[2:])
-        total = share @ weight
-        sums[draw] = total * (blocks.size / max(total.sum(), 1e-9))
+        weight = counts[draw][blocks].astype(np.float32)
+        leaky = ndtr((log_k + shift_k[draw]) / error_k)
+        high = ndtr((log_v + shift_v[draw]) / error_v)
+        both, any_leaky, any_high = (leaky * high) @ weight, leaky @ weight, high @ weight
+        total = weight.sum()
+        sums[draw] = both, any_high - both, any_leaky - both, total - any_leaky - any_high + both
+        sums[draw] *= blocks.size / max(total, 1)
     return sums
 
 
@@ -253,7 +251,7 @@ def _front_z(scan, box, front):
     for key in ("ktrans", "rcbv"):
         own = scan.maps[key][box][front]
         own = own[np.isfinite(own)]
-        other = scan.mirrored_values(key, _full(scan, box, front))
+        other = scan.mirrored_values(key, box, front)
         ready = own.size >= 10 and other.size >= 10 and other.std() > 0
         found[f"{key}_z"] = float((own.mean() - other.mean()) / other.std()) if ready else None
     return found

@@ -28,10 +28,8 @@ def regions_of(scan, number, settings):
         are known, and outside every other lesion.
     """
     spacing = scan.geometry.spacing_kji_mm
-    lesion_all = scan.labels == number
-    reach = lesion_all | _oedema_of(scan, number)
-    box = crop_around(reach, settings["front_mm"] + 2.0 * max(spacing), spacing)
-    lesion = lesion_all[box]
+    box = _box(scan, number, settings["front_mm"] + 2.0 * max(spacing))
+    lesion = scan.labels[box] == number
     depth = signed_distance_mm(lesion, spacing)
     parts = None if scan.compartments is None else scan.compartments[box]
     core = lesion & (parts == CORE) if parts is not None else np.zeros(lesion.shape, bool)
@@ -51,10 +49,13 @@ def regions_of(scan, number, settings):
     return box, masks
 
 
-def _oedema_of(scan, number):
-    if scan.compartments is None:
-        return np.zeros(scan.labels.shape, bool)
-    return (scan.compartments == OEDEMA) & (scan.owner == number)
+def _box(scan, number, pad_mm):
+    outer, near = scan.near(number)
+    reach = near & (scan.labels[outer] == number)
+    if scan.compartments is not None:
+        reach |= near & (scan.compartments[outer] == OEDEMA)
+    inner = crop_around(reach, pad_mm, scan.geometry.spacing_kji_mm)
+    return tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(outer, inner, strict=True))
 
 
 def excluded_voxels(scan, box, volume_ratio, settings, itss_ratio):
@@ -79,7 +80,7 @@ def excluded_voxels(scan, box, volume_ratio, settings, itss_ratio):
         out |= scan.compartments[box] == HAEMORRHAGE
     if "swi" in scan.maps:
         swi = scan.maps["swi"][box]
-        normal = swi[np.isfinite(swi) & ~scan.abnormal()[box]]
+        normal = swi[np.isfinite(swi) & ~scan.abnormal[box]]
         if normal.size >= 20:
             out |= swi < itss_ratio * float(np.median(normal))
     return out

@@ -1,6 +1,7 @@
 """Everything of one scan on one grid: labels, compartments, maps, and who owns which voxel around."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -50,28 +51,61 @@ class Scan:
         """Label values of the lesions."""
         return [int(n) for n in np.unique(self.labels) if n > 0]
 
+    @cached_property
     def abnormal(self):
-        """Voxels of lesions and compartments."""
+        """Voxels of lesions and compartments, boolean array."""
         return (self.labels > 0) | (False if self.compartments is None else self.compartments > 0)
 
-    def enhancing(self, number):
-        """Voxels to measure: the enhancing compartment, or the whole lesion where none is known."""
-        lesion = self.labels == number
-        if self.compartments is None:
-            return lesion
-        part = lesion & (self.compartments == ENHANCING)
-        return part if part.any() else lesion
+    @cached_property
+    def _boxes(self):
+        return ndimage.find_objects(self.labels)
 
-    def mirrored_values(self, key, mask):
-        """Values of a map at the mirrored places of a mask, without lesions and oedema; finite only."""
+    @cached_property
+    def _near_boxes(self):
+        return ndimage.find_objects(self.owner)
+
+    def lesion(self, number):
+        """Box around a lesion and its mask inside the box."""
+        box = self._boxes[number - 1]
+        return box, self.labels[box] == number
+
+    def near(self, number):
+        """Box around everything that a lesion owns (itself, oedema, surroundings), and its mask there."""
+        box = self._near_boxes[number - 1]
+        return box, self.owner[box] == number
+
+    def enhancing(self, number):
+        """Box and mask to measure: the enhancing compartment, or the whole lesion where none is known."""
+        box, lesion = self.lesion(number)
+        if self.compartments is None:
+            return box, lesion
+        part = lesion & (self.compartments[box] == ENHANCING)
+        return box, (part if part.any() else lesion)
+
+    def mirrored_values(self, key, box, mask):
+        """Finite values of a map at the mirrored places of a mask, without lesions and oedema.
+
+        Parameters
+        ----------
+        key : str
+        box : tuple of slice
+        mask : ndarray of bool
+            Of the box's shape.
+
+        Returns
+        -------
+        ndarray, shape (voxels,)
+            Each voxel once; empty without a plane or a map.
+        """
         if self.plane is None or key not in self.maps:
             return np.zeros(0, np.float32)
-        points = self.plane.mirror(self.geometry.points_of(np.argwhere(mask)))
-        index = np.rint(self.geometry.index_of(points)).astype(int)
+        index = np.argwhere(mask) + [part.start for part in box]
+        mirrored = self.plane.mirror(self.geometry.points_of(index))
+        index = np.rint(self.geometry.index_of(mirrored)).astype(int)
         held = np.all((index >= 0) & (index < self.labels.shape), axis=1)
-        index = tuple(np.unique(index[held], axis=0).T)
-        values = self.maps[key][index]
-        return values[np.isfinite(values) & ~self.abnormal()[index]]
+        flat = np.unique(np.ravel_multi_index(tuple(index[held].T), self.labels.shape))
+        values = self.maps[key].ravel()[flat]
+        return values[np.isfinite(values) & ~self.abnormal.ravel()[flat]]
 
 
 def build_scan(labels, maps, compartments, rules, progress):
@@ -169,7 +203,7 @@ def _plane(scan, rules):
     for key in _SYMMETRY_ORDER:
         if key not in scan.maps:
             continue
-        plane = find_plane(scan.maps[key], scan.geometry, scan.abnormal())
+        plane = find_plane(scan.maps[key], scan.geometry, scan.abnormal)
         settings = rules["extraction"]
         if plane is not None and (
             plane.symmetry >= settings["min_symmetry"] or plane.overlap >= settings["min_overlap"]
