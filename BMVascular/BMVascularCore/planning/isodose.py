@@ -6,8 +6,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-_FACTOR = 4
-_MOST_POINTS = 12e6
+# sub-voxels per voxel edge, from fine to coarse, and how many points each may take
+_FACTORS = ((4, 2.0e6), (3, 4.0e6), (2, np.inf))
 _MOST_SURFACE = 4000
 
 
@@ -54,70 +54,63 @@ def share_isodoses(field, surfaces, levels):
     """
     wanted = sorted({level for row in levels for level in row})
     volumes = {(n, level): 0.0 for n, row in enumerate(levels) for level in row}
-    tree, owner = _nearest_tree(field, surfaces)
-    step = 0.0
-    for box in _boxes(field.array, wanted[0]):
-        factor = _factor_for(box)
-        step = max(step, float(max(field.geometry.spacing_mm)) / factor)
-        _add_box(field, box, factor, tree, owner, levels, volumes)
+    voxels = np.argwhere(field.high >= wanted[0])
+    owner = _nearest_lesion(field.geometry.points_of(voxels), surfaces)
+    cut = _cut_voxels(field, voxels, wanted)
+    whole = field.array[tuple(voxels[~cut].T)]
+    _count(whole, np.full(len(whole), 1e-6), owner[~cut], levels, volumes, field.geometry.voxel_ml)
+    factor = _factor_for(int(cut.sum()))
+    _count_parts(field, voxels[cut], owner[cut], factor, levels, volumes)
+    step = float(max(field.geometry.spacing_mm)) / factor
     return IsodoseShares(volumes, _bridges(field, surfaces, levels), _border_levels(field.array, wanted), step)
 
 
-def _nearest_tree(field, surfaces):
+def _nearest_lesion(points, surfaces):
+    """Number of the lesion nearest to every point."""
+    if len(surfaces) == 1:
+        return np.zeros(len(points), int)
     thin = [s[:: max(1, len(s) // _MOST_SURFACE)] for s in surfaces]
     owner = np.concatenate([np.full(len(s), n) for n, s in enumerate(thin)])
-    return cKDTree(np.concatenate(thin)), owner
+    return owner[cKDTree(np.concatenate(thin)).query(points)[1]]
 
 
-def _boxes(array, lowest):
-    """Boxes of grid cells around the connected regions at or above the lowest level."""
-    # a peak between grid points may exceed its neighbours: look a voxel around
-    near = ndimage.maximum_filter(array, size=3, mode="nearest") >= 0.9 * lowest
-    regions, _ = ndimage.label(near)
-    return [
-        (tuple(s.start for s in place), tuple(s.stop - s.start for s in place), n)
-        for n, place in enumerate(ndimage.find_objects(regions), start=1)
-        for regions_of in (regions,)
-        if (regions_of[place] == n).any()
-    ]
+def _cut_voxels(field, voxels, wanted):
+    """Voxels that a level may pass through: the level lies within the range of their neighbours."""
+    place = tuple(voxels.T)
+    low = ndimage.minimum_filter(field.array, size=3, mode="nearest")[place]
+    high = ndimage.maximum_filter(field.array, size=3, mode="nearest")[place]
+    here = field.array[place]
+    # a voxel reaches half way to its neighbours; a little more for the curvature of the dose
+    down, up = here - 0.75 * (here - low), here + 0.75 * (high - here) + 0.02 * here
+    return np.any([(down <= level) & (level <= up) for level in wanted], axis=0)
 
 
-def _factor_for(box):
-    cells = float(np.prod(box[1]))
-    for factor in range(_FACTOR, 1, -1):
-        if cells * factor**3 <= _MOST_POINTS:
-            return factor
-    return 1
+def _factor_for(count):
+    return next(factor for factor, most in _FACTORS if count * factor**3 <= most)
 
 
-def _add_box(field, box, factor, tree, owner, levels, volumes):
-    start, shape, _ = box
-    lowest = min(level for row in levels for level in row)
-    ticks = [a - 0.5 + (np.arange(n * factor) + 0.5) / factor for a, n in zip(start, shape, strict=True)]
-    slab = max(1, int(1e6 // (len(ticks[1]) * len(ticks[2]))))
+def _count_parts(field, voxels, owner, factor, levels, volumes):
+    ticks = (np.arange(factor) + 0.5) / factor - 0.5
+    inner = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
     voxel_ml = field.geometry.voxel_ml / factor**3
-    for first in range(0, len(ticks[0]), slab):
-        part = np.arange(first, min(first + slab, len(ticks[0])))
-        wide = np.clip(np.arange(part[0] - 1, part[-1] + 2), 0, len(ticks[0]) - 1)
-        index = np.stack(np.meshgrid(ticks[0][wide], ticks[1], ticks[2], indexing="ij"), -1)
-        dose = field.at_index(index.reshape(-1, 3)).reshape(index.shape[:-1])
-        slope = _slope(dose)[1:-1]
-        dose, index = dose[1:-1], index[1:-1]
-        kept = dose > lowest - slope
-        nearest = owner[tree.query(field.geometry.points_of(index[kept]))[1]]
-        _count(dose[kept], slope[kept], nearest, levels, volumes, voxel_ml)
+    chunk = max(1, 500_000 // len(inner))
+    for first in range(0, len(voxels), chunk):
+        part = voxels[first : first + chunk]
+        dose = field.at_index((part[:, None] + inner).reshape(-1, 3))
+        slope = _slope(dose.reshape(-1, factor, factor, factor)).ravel()
+        _count(dose, slope, np.repeat(owner[first : first + chunk], len(inner)), levels, volumes, voxel_ml)
 
 
-def _slope(dose):
-    axes = [axis for axis in range(3) if dose.shape[axis] > 1]
-    gradients = np.gradient(dose, axis=axes)
-    gradients = gradients if isinstance(gradients, list | tuple) else [gradients]
-    return np.maximum(np.sqrt(sum(g * g for g in gradients)), 1e-6)
+def _slope(blocks):
+    """Change of dose from one sub-voxel to the next, in every block of sub-voxels."""
+    return np.maximum(np.sqrt(sum(g * g for g in np.gradient(blocks, axis=(1, 2, 3)))), 1e-6)
 
 
-def _count(dose, slope, nearest, levels, volumes, voxel_ml):
+def _count(dose, slope, owner, levels, volumes, voxel_ml):
+    order = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[order], np.arange(len(levels) + 1))
     for n, row in enumerate(levels):
-        own = nearest == n
+        own = order[bounds[n] : bounds[n + 1]]
         for level in set(row):
             share = np.clip(0.5 + (dose[own] - level) / slope[own], 0.0, 1.0)
             volumes[n, level] += float(share.sum()) * voxel_ml

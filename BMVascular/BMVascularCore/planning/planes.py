@@ -56,10 +56,12 @@ class PlaneStack:
         values[tuple(close.T)] = np.where(inside[tuple(close.T)], -exact, exact)
         return values
 
-    def points(self, grid, mask, height_mm):
-        """LPS mm of the masked pixels at a height, shape (n, 3)."""
+    def points(self, grid, mask, height_mm, move):
+        """LPS mm of the masked pixels at a height, moved by some pixels (2, first, second), shape (n, 3)."""
         a, b = np.nonzero(mask)
-        local = np.stack([grid[0][a], grid[1][b], np.full(len(a), height_mm)], axis=1)
+        pixel = grid[0][1] - grid[0][0]
+        first, second = grid[0][a] + pixel * move[0][a, b], grid[1][b] + pixel * move[1][a, b]
+        local = np.stack([first, second, np.full(len(a), height_mm)], axis=1)
         return local @ self.axes
 
 
