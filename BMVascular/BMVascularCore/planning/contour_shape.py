@@ -2,8 +2,6 @@
 
 import numpy as np
 
-_CHUNK = 512
-
 
 def crosses_itself(polygon):
     """True when two edges of a closed polygon cross properly.
@@ -21,18 +19,17 @@ def crosses_itself(polygon):
     start = np.asarray(polygon, float)
     end = np.roll(start, -1, axis=0)
     low, high = np.minimum(start, end), np.maximum(start, end)
-    scale = max(float(np.ptp(start, axis=0).max()), 1e-9)
-    tolerance = 1e-6 * scale
-    for first in range(0, len(start), _CHUNK):
-        part = slice(first, first + _CHUNK)
-        near = np.all((low[part, None] <= high[None]) & (low[None] <= high[part, None]), axis=2)
-        a, b = np.nonzero(near)
-        a = a + first
-        keep = a < b
-        a, b = a[keep], b[keep]
-        if len(a) and _cross(start[a], end[a], start[b], end[b], tolerance).any():
-            return True
-    return False
+    tolerance = 1e-6 * max(float(np.ptp(start, axis=0).max()), 1e-9)
+    # only edges whose extents overlap in the first coordinate can meet
+    order = np.argsort(low[:, 0], kind="stable")
+    last = np.searchsorted(low[order, 0], high[order, 0], side="right")
+    counts = last - np.arange(len(order)) - 1
+    a = np.repeat(np.arange(len(order)), counts)
+    b = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + a + 1
+    a, b = order[a], order[b]
+    near = (low[a, 1] <= high[b, 1]) & (low[b, 1] <= high[a, 1])
+    a, b = a[near], b[near]
+    return bool(_cross(start[a], end[a], start[b], end[b], tolerance).any())
 
 
 def _cross(p, q, r, s, tolerance):

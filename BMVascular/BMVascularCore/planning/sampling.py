@@ -17,7 +17,7 @@ from BMVascularCore.planning.planes import PlaneStack, stack_planes
 from BMVascularCore.volume import Geometry, Volume, resample
 
 _FINE_MM = 0.3
-_MOST_SAMPLES = 300_000
+_MOST_SAMPLES = 120_000
 _SMALLEST_WEIGHT = 1e-3
 END_CAPS = ("shape", "half", "none")
 
