@@ -1,0 +1,110 @@
+"""``rtstruct``: labels as RT Structure Set on the planning series, and the registration object."""
+
+from pathlib import Path
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.io import read_table
+from BMVascularCore.planning.contours import contours_volume_mm3, rigid_transform, trace_mask
+from BMVascularCore.planning.ct_series import read_planning_series
+from BMVascularCore.planning.preflight import preflight, require_clean
+from BMVascularCore.planning.roi_names import check_names, check_type
+from BMVascularCore.planning.rtstruct import Roi, build_rtstruct
+from BMVascularCore.planning.spatial_registration import build_registration
+from BMVascularCore.planning.structures import read_structures
+from BMVascularCore.progress import share_of
+
+HELP = "Labels as DICOM RT Structure Set on the planning series"
+
+
+def add_arguments(parser):
+    """Options of the command."""
+    parser.add_argument("--ct", required=True, metavar="DIR", help="planning series (CT, or MR for Gamma Knife)")
+    parser.add_argument("--labels", required=True, metavar="FILE", help="label image or .seg.nrrd")
+    parser.add_argument("--names", metavar="CSV", help="name,label and optionally type,colour (r g b)")
+    parser.add_argument("--types", metavar="NAME=TYPE", nargs="+", default=[], help="ROI types, for example M1=GTV")
+    parser.add_argument("--registration", metavar="TFM", help="maps planning points to points of the labels' series")
+    parser.add_argument("--moving", metavar="DIR", help="the labels' series, for the registration object")
+    parser.add_argument("--series", metavar="UID", help="which series of --ct, where it holds several")
+    parser.add_argument("--allow-thick-slices", action="store_true", help="plan on slices above the limit")
+
+
+def run(args, folder, call):
+    """Write the structure set; returns the summary."""
+    call.add_input("planning series", args.ct)
+    series = read_planning_series(args.ct, args.series, args.allow_thick_slices)
+    for text in series.warnings:
+        call.warn(text)
+    rows = read_table(call.add_input("names", args.names), ("name", "label")) if args.names else []
+    names = {_label(row, args.names): row["name"] for row in rows}
+    found = read_structures(call.add_input("labels", args.labels), names)
+    if found.from_contours:
+        raise InputError("is a structure set already", Path(args.labels).name, "Give a label image or .seg.nrrd.")
+    if args.moving and not args.registration:
+        raise InputError("is given without a registration", "--moving", "Add --registration TFM.")
+    transform = None
+    if args.registration:
+        transform = rigid_transform(Path(call.add_input("registration", args.registration)))
+    structures = [s for s in found.structures if not s.empty]
+    for text in found.warnings:
+        call.warn(text)
+    rois, table = _trace(structures, _types(args.types, rows), series, transform, call)
+    data = build_rtstruct(series, rois)
+    masks = {roi.name: row["mask_ml"] for roi, row in zip(rois, table, strict=True)}
+    findings = require_clean(preflight(data, series, masks))
+    for one in findings:
+        call.warn(one.text)
+    data.save_as(folder.file("rtstruct.dcm"), enforce_file_format=True)
+    if args.moving:
+        moving = read_planning_series(call.add_input("moving", args.moving), allow_thick=True)
+        build_registration(series, moving, transform).save_as(folder.file("reg.dcm"), enforce_file_format=True)
+    return {
+        "structures": table,
+        "modality": series.modality,
+        "slices": len(series.headers),
+        "preflight": "passed",
+        "frame_of_reference": "kept from the planning series",
+    }
+
+
+def _label(row, path):
+    try:
+        return int(float(row["label"]))
+    except ValueError as error:
+        raise InputError("holds a label that is not a number", Path(path).name, "Mend the row.") from error
+
+
+def _types(pairs, rows):
+    types = {row["name"]: row["type"] for row in rows if row.get("type")}
+    for pair in pairs:
+        name, equals, kind = pair.rpartition("=")
+        if not equals:
+            raise InputError(f"'{pair}' is not NAME=TYPE", "--types", "Write for example GTV_01=GTV.")
+        types[name] = kind
+    return types
+
+
+def _trace(structures, types, series, transform, call):
+    clean, warnings = check_names([s.name for s in structures])
+    for text in warnings:
+        call.warn(text)
+    unknown = [name for name in types if name not in {s.name for s in structures}]
+    if unknown:
+        raise InputError(f"no structure is called {unknown[0]}", "--types", "Use the names in the label file.")
+    rois, table = [], []
+    progress = share_of(call.progress, 0.0, 0.9)
+    for n, (structure, name) in enumerate(zip(structures, clean, strict=True)):
+        progress(n / len(structures), f"contours of {name}")
+        kind = check_type(types.get(structure.name, structure.kind), name)
+        mask = structure.mask
+        contours = trace_mask(mask.array, mask.geometry, series.geometry, transform, name)
+        rois.append(Roi(name, kind, contours, structure.colour))
+        table.append(
+            {
+                "name": name,
+                "type": kind,
+                "contours": len(contours),
+                "mask_ml": float(mask.array.sum()) * mask.geometry.voxel_ml,
+                "contours_ml": contours_volume_mm3(contours, series.geometry) / 1000.0,
+            }
+        )
+    return rois, table

@@ -1,0 +1,151 @@
+"""Growing a structure by millimetres, below the voxel: isotropic and directional margins.
+
+Values are signed: negative inside, positive outside, zero on the surface. The surface is where the
+values cross zero between voxels, so a margin of 1 mm is 1 mm also on voxels of 1 mm.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from BMVascularCore.errors import InputError
+
+DIRECTIONS = ("left", "right", "posterior", "anterior", "superior", "inferior")
+LARGEST_MM = 30.0
+
+
+@dataclass(frozen=True)
+class Margin:
+    """A margin in mm towards each side of the patient (patient axes, DICOM LPS)."""
+
+    left: float = 0.0
+    right: float = 0.0
+    posterior: float = 0.0
+    anterior: float = 0.0
+    superior: float = 0.0
+    inferior: float = 0.0
+
+    def __post_init__(self):
+        for side in DIRECTIONS:
+            value = getattr(self, side)
+            if not np.isfinite(value) or not 0.0 <= value <= LARGEST_MM:
+                raise InputError(
+                    f"a margin of {value:g} mm to the {side} cannot be used",
+                    "margin",
+                    f"Give 0 to {LARGEST_MM:g} mm.",
+                )
+
+    @classmethod
+    def of(cls, value):
+        """A margin from a number (isotropic), a dictionary by side, or a margin."""
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, dict):
+            return cls(**{side: float(mm) for side, mm in value.items()})
+        return cls(*[float(value)] * 6)
+
+    @property
+    def largest_mm(self):
+        """The largest of the six."""
+        return max(getattr(self, side) for side in DIRECTIONS)
+
+    @property
+    def isotropic(self):
+        """True when all six are the same."""
+        return len({getattr(self, side) for side in DIRECTIONS}) == 1
+
+    @property
+    def positive_negative_mm(self):
+        """Margins along +x, +y, +z and along -x, -y, -z in LPS, two arrays of three."""
+        return (
+            np.array([self.left, self.posterior, self.superior]),
+            np.array([self.right, self.anterior, self.inferior]),
+        )
+
+    def __str__(self):
+        if self.isotropic:
+            return f"{self.left:g}"
+        return " ".join(f"{side} {getattr(self, side):g}" for side in DIRECTIONS)
+
+
+def surface_points(values):
+    """Points where values cross zero on the lines between neighbouring voxels.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        Fractional indices (k, j, i).
+    """
+    parts = []
+    for axis in range(3):
+        first = np.moveaxis(values, axis, 0)[:-1]
+        second = np.moveaxis(values, axis, 0)[1:]
+        here = np.argwhere((first <= 0) != (second <= 0))
+        a, b = first[tuple(here.T)], second[tuple(here.T)]
+        points = here.astype(float)
+        points[:, 0] += a / (a - b)
+        order = [*range(1, axis + 1), 0, *range(axis + 1, 3)]
+        parts.append(points[:, order])
+    return np.concatenate(parts)
+
+
+def signed_distance(values, spacing_kji_mm, reach_mm):
+    """Signed distance to the zero surface in mm, cut off at ``reach_mm``, shape of ``values``."""
+    points = surface_points(values) * spacing_kji_mm
+    index = np.indices(values.shape).reshape(3, -1).T * np.asarray(spacing_kji_mm)
+    distance, _ = cKDTree(points).query(index, distance_upper_bound=reach_mm)
+    distance = np.minimum(distance, reach_mm).reshape(values.shape)
+    return np.where(values <= 0, -distance, distance)
+
+
+def grow(values, geometry, margin):
+    """Grow a structure.
+
+    Parameters
+    ----------
+    values : ndarray, shape (k, j, i)
+        Negative inside; only the sign and the zero crossings count.
+    geometry : Geometry
+        Must leave room for the margin around the structure.
+    margin : Margin
+
+    Returns
+    -------
+    ndarray
+        Signed values in mm around the grown surface.
+    """
+    spacing = np.asarray(geometry.spacing_kji_mm)
+    reach = 2.0 * float(spacing.max())
+    if margin.largest_mm == 0.0:
+        return signed_distance(values, spacing, reach)
+    if margin.isotropic:
+        grown = signed_distance(values, spacing, margin.left + reach)
+        return np.where(values <= 0, -reach, grown - margin.left)
+    return signed_distance(_directional(values, geometry, margin), spacing, reach)
+
+
+def _directional(values, geometry, margin):
+    """Gauge distance minus one: the union of half-axis ellipsoids standing on every surface point."""
+    positive, negative = (np.maximum(side, 1e-3) for side in margin.positive_negative_mm)
+    rotation = np.reshape(geometry.direction, (3, 3))
+    points = surface_points(values)
+    base = np.rint(points).astype(int)
+    radius = np.ceil(margin.largest_mm / np.asarray(geometry.spacing_kji_mm)).astype(int) + 1
+    steps = np.stack(np.meshgrid(*[np.arange(-r, r + 1) for r in radius], indexing="ij"), -1).reshape(-1, 3)
+    gauge = np.full(values.size, 4.0)
+    spacing_ijk = np.asarray(geometry.spacing_mm)
+    for step in steps:
+        target = base + step
+        inside = np.all((target >= 0) & (target < values.shape), axis=1)
+        away = ((target - points)[inside, ::-1] * spacing_ijk) @ rotation.T
+        length = np.sqrt((np.where(away > 0, away / positive, away / negative) ** 2).sum(axis=1))
+        np.minimum.at(gauge, np.ravel_multi_index(target[inside].T, values.shape), length)
+    return np.where(values <= 0, -1.0, gauge.reshape(values.shape) - 1.0)
+
+
+def enclosed_ml(values_mm, geometry):
+    """Volume inside the zero surface of signed distances in mm, in mL, voxels counted in part."""
+    width = float(np.mean(geometry.spacing_mm))
+    share = np.clip(0.5 - values_mm / width, 0.0, 1.0)
+    return float(share.sum()) * geometry.voxel_ml

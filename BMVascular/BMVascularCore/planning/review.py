@@ -1,0 +1,312 @@
+"""Plan review: all structures against one dose."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.planning.dose import DoseField
+from BMVascularCore.planning.dvh import compute_dvh
+from BMVascularCore.planning.indices import DEFINITIONS, conformity_metrics, dose_metrics
+from BMVascularCore.planning.isodose import share_isodoses
+from BMVascularCore.planning.rules import planning_rules, roi_rules
+from BMVascularCore.planning.sampling import sample_structure
+from BMVascularCore.progress import share_of, silent
+
+COLUMNS = (
+    "structure", "type", "volume_ml", "d98_gy", "d50_gy", "d2_gy", "dmean_gy", "v12_ml", "piv_ml", "paddick_ci",
+    "gradient_index", "prescription_gy", "dmin_gy", "dmax_gy", "d35mm3_gy", "near_max_gy", "d0035ml_gy", "v10_ml",
+    "v12_inside_ml", "v12_minus_gtv_ml", "v12_minus_targets_ml", "v10_minus_gtv_ml", "v10_minus_targets_ml",
+    "piv50_ml", "tv_piv_ml", "coverage", "selectivity", "inverse_paddick_ci", "rtog_ci", "rtog_hi", "rtog_quality",
+    "modified_gradient_index", "gradient_measure_mm", "homogeneity_index", "bridged", "dose_covered", "samples",
+    "sample_step_mm", "dose_grid_mm", "method", "note",
+)  # fmt: skip
+
+
+@dataclass
+class PlanReview:
+    """Dose review of a plan.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One a structure, for ``metrics.csv``.
+    dvhs : list of Dvh
+    warnings : list of str
+    definitions : dict
+        Column to definition.
+    conventions : dict
+        Interpolation, end caps, grid: what the numbers rest on.
+    """
+
+    rows: list
+    dvhs: list
+    warnings: list
+    definitions: dict = field(default_factory=lambda: dict(DEFINITIONS))
+    conventions: dict = field(default_factory=dict)
+
+
+@dataclass
+class _Item:
+    structure: object
+    samples: object
+    dvh: object
+    target: bool
+    lesion: int = -1
+    note: str = ""
+
+
+def review_plan(
+    dose, structures, prescription_gy, brain=None, targets=None, end_caps="shape", progress=silent
+):
+    """Dose-volume histograms and indices of all structures.
+
+    Parameters
+    ----------
+    dose : DoseGrid
+    structures : StructureSet
+    prescription_gy : float or dict
+        Gy, or structure name to Gy. Never guessed.
+    brain : str, optional
+        Name of the brain, for V12 of brain minus targets.
+    targets : list of str, optional
+        Names of the targets; those of type GTV, CTV, PTV by default.
+    end_caps : {"shape", "half", "none"}
+    progress : callable
+
+    Returns
+    -------
+    PlanReview
+
+    Raises
+    ------
+    InputError
+        Another frame of reference, a prescription that cannot be, an unknown name.
+    """
+    _require_same_frame(dose, structures)
+    _require_prescription(dose, prescription_gy)
+    warnings = [*dose.warnings, *structures.warnings]
+    field_ = DoseField(dose)
+    chosen = _choose_targets(structures.structures, brain, targets, warnings)
+    items = _evaluate(structures, field_, chosen, end_caps, share_of(progress, 0.0, 0.6), warnings)
+    if not items:
+        raise InputError("holds no structure with a volume", "structures", "Draw them and export again.")
+    progress(0.6, "isodose volumes")
+    rows = {id(item): _base_row(item, field_, dose) for item in items}
+    _target_rows(items, rows, field_, prescription_gy, warnings)
+    _organ_rows(items, rows, field_, brain)
+    progress(1.0, "plan review")
+    if field_.clamped_share > 0.02:
+        warnings.append("the dose grid is too coarse for its gradients; interpolated dose was held within its neighbours")
+    return PlanReview(list(rows.values()), [i.dvh for i in items], warnings, conventions=_conventions(dose, end_caps))
+
+
+def _conventions(dose, end_caps):
+    return {
+        "dose_interpolation": "cubic B-spline kept within the neighbouring grid values (1 % leave upwards)",
+        "end_caps": end_caps,
+        "dose_grid_mm": [float(s) for s in dose.geometry.spacing_mm],
+        "dvh": "sorted samples with partial volumes, no bins",
+        "isodose_volumes": "sub-voxels of a quarter of the dose grid, in part at the isodose, nearest lesion",
+    }
+
+
+def _require_same_frame(dose, structures):
+    ours, theirs = dose.frame_of_reference_uid, structures.frame_of_reference_uid
+    if ours and theirs and ours != theirs:
+        raise InputError(
+            "the dose and the structure set have different frames of reference",
+            "structures",
+            "Give the structure set of the planning CT that the dose was computed on.",
+        )
+
+
+def _require_prescription(dose, prescription_gy):
+    given = prescription_gy.values() if isinstance(prescription_gy, dict) else [prescription_gy]
+    for value in given:
+        if not np.isfinite(value) or value <= 0:
+            raise InputError(f"a prescription of {value:g} Gy cannot be", "--prescription", "Give Gy.")
+        if value > 20 * dose.maximum_gy or dose.maximum_gy > 20 * value:
+            raise InputError(
+                f"a prescription of {value:g} Gy does not fit a dose that reaches {dose.maximum_gy:.3g} Gy",
+                "--prescription",
+                "Give the prescription in Gy and check whether the dose image is in cGy.",
+            )
+
+
+def _choose_targets(structures, brain, targets, warnings):
+    names = {s.name.strip().lower(): s.name for s in structures}
+    if brain is not None and brain.strip().lower() not in names:
+        raise InputError(f"no structure is called {brain}", "--brain", f"Known: {', '.join(sorted(names.values()))}.")
+    if targets is not None:
+        for name in targets:
+            if name.strip().lower() not in names:
+                raise InputError(f"no structure is called {name}", "--targets", "Use the names in the file.")
+        return {name.strip().lower() for name in targets}
+    kinds = roi_rules()["target_types"]
+    brain_key = (brain or "").strip().lower()
+    found = {key for key, s in zip(names, structures, strict=True) if s.kind in kinds and key != brain_key}
+    if not found:
+        untyped = {key for key, s in zip(names, structures, strict=True) if not s.kind and key != brain_key}
+        if untyped:
+            warnings.append("no structure has the type GTV, CTV or PTV: those without a type are taken as targets")
+        return untyped
+    return found
+
+
+def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
+    items = []
+    step = _common_step(structures)
+    for n, structure in enumerate(structures.structures):
+        progress(n / len(structures.structures), structure.name)
+        if structure.empty:
+            continue
+        samples = sample_structure(structure, step, end_caps)
+        warnings += samples.warnings
+        dvh = compute_dvh(structure.name, samples, field_)
+        item = _Item(structure, samples, dvh, structure.name.strip().lower() in chosen)
+        if dvh.reason:
+            item.note = dvh.reason
+            warnings.append(f"{structure.name}: {dvh.reason}; no dose values are given")
+        items.append(item)
+    return items
+
+
+def _common_step(structures):
+    """Slice distance of the structure set, for structures that lie on a single slice."""
+    steps = []
+    for structure in structures.structures:
+        heights = np.unique([round(float(c[0, 2]), 2) for c in structure.contours])
+        if len(heights) > 1:
+            steps.append(float(np.median(np.diff(heights))))
+    return float(np.min(steps)) if steps else None
+
+
+def _base_row(item, field_, dose):
+    grid = float(max(dose.geometry.spacing_mm))
+    volume = item.samples.volume_ml
+    diameter = float(np.cbrt(6000.0 * volume / np.pi))
+    if item.target and diameter < planning_rules()["small_for_grid_voxels"] * grid:
+        item.note = "; ".join(filter(None, [item.note, f"diameter below {planning_rules()['small_for_grid_voxels']:g} dose voxels"]))
+    row = dict.fromkeys(COLUMNS)
+    row |= {
+        "structure": item.structure.name, "type": item.structure.kind, "volume_ml": volume,
+        "dose_covered": item.dvh.covered, "samples": len(item.samples.weights_mm3),
+        "sample_step_mm": item.samples.step_mm, "dose_grid_mm": grid, "method": item.samples.method, "note": item.note,
+    }  # fmt: skip
+    row |= dose_metrics(item.dvh)
+    row["v12_inside_ml"] = item.dvh.volume_at_ml(12.0)
+    return row
+
+
+def _prescription_of(name, prescription_gy):
+    return prescription_gy.get(name) if isinstance(prescription_gy, dict) else prescription_gy
+
+
+def _target_rows(items, rows, field_, prescription_gy, warnings):
+    targets = [i for i in items if i.target and i.dvh.covered > 0]
+    if not targets:
+        return
+    lesions = _group_lesions(targets)
+    for lesion, members in enumerate(lesions):
+        for item in members:
+            item.lesion = lesion
+    surfaces = [np.concatenate([m.samples.surface_lps_mm for m in members]) for members in lesions]
+    levels = [_levels(members, prescription_gy) for members in lesions]
+    shares = share_isodoses(field_, surfaces, levels)
+    cut = sorted(level for level in shares.at_border)
+    if cut:
+        texts = ", ".join(f"{level:g}" for level in cut)
+        warnings.append(f"isodoses reach the border of the dose grid ({texts} Gy): their volumes are left empty")
+    for item in targets:
+        rows[id(item)] |= _indices(item, shares, _prescription_of(item.structure.name, prescription_gy), cut)
+        rows[id(item)]["bridged"] = "yes" if item.lesion in shares.bridged else "no"
+
+
+def _levels(members, prescription_gy):
+    """Dose levels of a lesion; the second decides on bridging."""
+    given = [p for p in (_prescription_of(m.structure.name, prescription_gy) for m in members) if p]
+    main = given[0] if given else 24.0
+    return [main, main / 2, 12.0, 10.0, *[level for p in given[1:] for level in (p, p / 2)]]
+
+
+def _indices(item, shares, prescription, cut):
+    def volume(level):
+        return float("nan") if level in cut else shares.volumes_ml[item.lesion, level]
+
+    found = {"v12_ml": volume(12.0), "v10_ml": volume(10.0), "prescription_gy": prescription}
+    if prescription:
+        found |= conformity_metrics(
+            item.samples.volume_ml, item.dvh.volume_at_ml(prescription), volume(prescription), volume(prescription / 2)
+        )
+        found["rtog_hi"] = item.dvh.maximum_gy / prescription
+        found["rtog_quality"] = item.dvh.minimum_gy / prescription
+    return found
+
+
+def _group_lesions(targets):
+    """Targets that lie in one another (GTV in CTV in PTV) are one lesion."""
+    group = list(range(len(targets)))
+    for a, one in enumerate(targets):
+        for b in range(a):
+            if _nested(one, targets[b]):
+                old, new = group[a], group[b]
+                group = [new if g == old else g for g in group]
+    return [[t for t, g in zip(targets, group, strict=True) if g == n] for n in sorted(set(group))]
+
+
+def _nested(one, other):
+    small, large = sorted((one, other), key=lambda item: item.samples.volume_ml)
+    points = small.samples.points_lps_mm[:: max(1, len(small.samples.points_lps_mm) // 500)]
+    distance, _ = cKDTree(large.samples.points_lps_mm).query(points)
+    return float(np.mean(distance <= 1.8 * large.samples.step_mm)) > 0.5
+
+
+def _organ_rows(items, rows, field_, brain):
+    targets = [i for i in items if i.target]
+    for item in items:
+        if item.target:
+            continue
+        rows[id(item)] |= {f"v{d}_ml": item.dvh.volume_at_ml(float(d)) for d in (12, 10)}
+        if brain is not None and item.structure.name.strip().lower() == brain.strip().lower():
+            rows[id(item)] |= _brain_row(item, targets, field_)
+
+
+def _brain_row(item, targets, field_):
+    """V12 and V10 of the brain with and without targets.
+
+    A dose grid often ends inside the brain: the volumes hold as long as its border stays below the level.
+    """
+    found = {}
+    dose = field_.at(item.samples.points_lps_mm)
+    weights = item.samples.weights_mm3
+    border = max(float(np.take(field_.array, [0, -1], axis=axis).max()) for axis in range(3))
+    for level in (12, 10):
+        if item.dvh.covered < 1.0 and border >= level:
+            continue
+        hot = np.nan_to_num(dose, nan=0.0) >= level
+        whole = float(weights[hot].sum()) / 1000.0
+        found[f"v{level}_ml"] = whole
+        for key, kinds in (("gtv", ("GTV",)), ("targets", None)):
+            chosen = [t for t in targets if kinds is None or t.structure.kind in kinds]
+            inside = _hot_union_ml(chosen, field_, level, item)
+            found[f"v{level}_minus_{key}_ml"] = max(whole - inside, 0.0)
+    return found
+
+
+def _hot_union_ml(targets, field_, level, brain):
+    """Volume at or above a level inside the union of targets that belongs to the brain, mL."""
+    total = 0.0
+    largest_first = sorted(targets, key=lambda t: -t.samples.volume_ml)
+    taken = []
+    brain_tree = cKDTree(brain.samples.points_lps_mm)
+    for target in largest_first:
+        points, weights = target.samples.points_lps_mm, target.samples.weights_mm3
+        fresh = np.nan_to_num(field_.at(points), nan=0.0) >= level
+        fresh &= brain_tree.query(points)[0] <= brain.samples.step_mm
+        for tree, step in taken:
+            fresh &= tree.query(points, distance_upper_bound=1.2 * step)[0] > 0.9 * step
+        total += float(weights[fresh].sum()) / 1000.0
+        taken.append((cKDTree(points), target.samples.step_mm))
+    return total
