@@ -9,6 +9,8 @@ import types
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
+if not os.environ.get("DISPLAY"):
+    os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 _host = None
 
@@ -33,6 +35,7 @@ def _make(testing):
         widgets_ctk,
         widgets_markups,
         widgets_nodes,
+        widgets_segments,
     )
     from .core import Core
     from .host import Host

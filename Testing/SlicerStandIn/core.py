@@ -1,10 +1,11 @@
 """The real MRML core: scene, application logic, logics of Slicer's own modules (from slicer-core)."""
 
 import slicer
-from vtkmodules.vtkCommonCore import vtkCollection, vtkOutputWindow
+from vtkmodules.vtkCommonCore import vtkCollection, vtkObject, vtkOutputWindow
 
 # module -> logic class
 LOGICS = {
+    "Colors": "vtkSlicerColorLogic",
     "Markups": "vtkSlicerMarkupsLogic",
     "Volumes": "vtkSlicerVolumesLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
@@ -38,9 +39,11 @@ class Core:
         self.app_logic.SetMRMLScene(self.scene)
         self.app_logic.SetSliceLogics(vtkCollection())
         self.app_logic.SetViewLogics(vtkCollection())
+        # slicer-core brings no colour and terminology files: their absence is no news
+        vtkObject.GlobalWarningDisplayOff()
         self.logics = {name: self._register(name, kind) for name, kind in LOGICS.items()}
-        self.logics["Colors"] = self._register("Colors", "vtkSlicerColorLogic")
         self.logics["Colors"].AddDefaultColorNodes()
+        vtkObject.GlobalWarningDisplayOn()
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
 
     def _addCrosshair(self):
@@ -50,8 +53,6 @@ class Core:
 
     def _register(self, name, kind):
         logic = getattr(slicer, kind)()
-        if name == "Colors":
-            self.app_logic.GetColorLogic().SetMRMLScene(None)
         logic.SetMRMLApplicationLogic(self.app_logic)
         logic.SetMRMLScene(self.scene)
         self.app_logic.SetModuleLogic(name, logic)

@@ -1,9 +1,11 @@
 """What a test does with the stand-in: modules, life cycle, clicks, pictures."""
 
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
-from . import errors, messages, pictures, proxy, registry, scene_events, widgets_markups
+from . import errors, messages, pictures, proxy, registry, scene_events, widgets_markups, window
 
 
 class Host:
@@ -11,7 +13,7 @@ class Host:
 
     def __init__(self, slicer, core):
         self.slicer, self.core = slicer, core
-        self.current = None
+        self.current = self._window = None
         self.messages = messages
 
     # -- modules
@@ -29,6 +31,8 @@ class Host:
         self.close()
         panel = self.slicer.app.moduleManager().module(name).widgetRepresentation()
         self.current = panel
+        if self._window is not None:
+            self._window.showPanel(panel)
         panel.enter()
         self.process()
         return panel._q.python
@@ -52,6 +56,13 @@ class Host:
         """Slicer's exit: `cleanup` is called."""
         self.slicer.app.moduleManager().moduleAboutToBeUnloaded(name)
 
+    def window(self):
+        """The main window; the first call makes it, so that without it panels stand alone."""
+        if self._window is None:
+            self._window = window.MainWindow(self)
+        self._window.selector.fill()
+        return self._window
+
     # -- the scene
 
     def observers(self):
@@ -65,16 +76,25 @@ class Host:
         self.process()
 
     def saveScene(self, path):
-        """Save the scene as `.mrb`, or as `.mrml` with its files beside it."""
-        path, scene = Path(path), self.slicer.mrmlScene
-        if path.suffix == ".mrb":
-            assert scene.WriteToMRB(str(path))
-        else:
-            scene.SetRootDirectory(str(path.parent))
-            scene.SetURL(str(path))
-            assert self.core.app_logic.SaveSceneToSlicerDataBundleDirectory(str(path.with_suffix(""))) or True
-            assert scene.Commit(str(path))
-        return path
+        """Save the scene as `.mrb`."""
+        if not self.slicer.mrmlScene.WriteToMRB(str(path)):
+            raise RuntimeError(f"the scene was not written to {path}")
+        return Path(path)
+
+    def loadScene(self, path, clear=True):
+        """Load an `.mrb`, as *File / Add data* does: the scene is closed before, unless told otherwise."""
+        scene = self.slicer.mrmlScene
+        folder = Path(tempfile.mkdtemp(dir=self.slicer.app.temporaryPath))
+        with zipfile.ZipFile(path) as bundle:
+            bundle.extractall(folder)
+        file = next(folder.rglob("*.mrml"))
+        if clear:
+            scene.Clear(0)
+        scene.SetRootDirectory(str(file.parent))
+        scene.SetURL(str(file))
+        if not scene.Import():
+            raise RuntimeError(f"the scene in {path} was not read")
+        self.process()
 
     # -- a person
 
@@ -110,6 +130,10 @@ class Host:
     def grabPanel(self, name, width=420, height=700):
         """PIL picture of a module's panel."""
         return pictures.toPIL(pictures.panelImage(self.panel(name), width, height))
+
+    def grabWindow(self, name, width=1366, height=768):
+        """PIL picture of the window: this module's panel left, the views right."""
+        return pictures.toPIL(window.image(self, name, width, height))
 
     def wrap(self, native):
         return proxy.wrap(native)

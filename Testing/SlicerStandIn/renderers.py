@@ -29,6 +29,10 @@ def managerNames(short):
             yield full
 
 
+def isInScene(node, scene):
+    return node is not None and node.GetID() is not None and scene.GetNodeByID(node.GetID()) is node
+
+
 class View:
     """A render window with a group of displayable managers."""
 
@@ -85,8 +89,12 @@ class SliceView(View):
 
     def connect(self):
         """Take the slice node of this view; after the scene was closed it may be a new one."""
-        if self.logic.GetSliceNode() is None or self.logic.GetSliceNode().GetScene() is None:
-            node = self.logic.AddSliceNode(self.name)
+        if not isInScene(self.logic.GetSliceNode(), self.core.scene):
+            # the layout logic may have made the node already: it is a singleton of the scene
+            node = self.core.scene.GetSingletonNode(self.name, "vtkMRMLSliceNode")
+            if node is None:
+                node = self.logic.AddSliceNode(self.name)
+            self.logic.SetSliceNode(node)
             node.SetOrientation(self.orientation)
             node.SetLayoutColor(*self.color)
         if self.group.GetMRMLDisplayableNode() is not self.logic.GetSliceNode():
@@ -119,7 +127,7 @@ class ThreeDView(View):
     def __init__(self, core, name):
         factory = slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance()
         super().__init__(factory, THREED_MANAGERS, core.app_logic)
-        self.name, self.core = name, core
+        self.name, self.core, self.node = name, core, None
         self.renderer.SetUseDepthPeeling(True)
         self.logic = slicer.vtkMRMLViewLogic()
         self.logic.SetMRMLApplicationLogic(core.app_logic)
@@ -128,10 +136,11 @@ class ThreeDView(View):
         self.connect()
 
     def connect(self):
-        if self.logic.GetViewNode() is None or self.logic.GetViewNode().GetScene() is None:
-            self.logic.AddViewNode(self.name)
-        if self.group.GetMRMLDisplayableNode() is not self.logic.GetViewNode():
-            self.group.SetMRMLDisplayableNode(self.logic.GetViewNode())
+        if not isInScene(self.node, self.core.scene):
+            node = self.core.scene.GetSingletonNode(self.name, "vtkMRMLViewNode")
+            self.node = node or self.logic.AddViewNode(self.name)
+        if self.group.GetMRMLDisplayableNode() is not self.node:
+            self.group.SetMRMLDisplayableNode(self.node)
 
     def refresh(self):
         self.connect()

@@ -19,7 +19,10 @@ def listen(widget, scene):
         _scenes[scene] = [_observe(scene, name) for name in EVENTS]
 
 
-EVENTS = ("NodeAddedEvent", "NodeAboutToBeRemovedEvent", "NodeRemovedEvent", "EndBatchProcessEvent", "EndCloseEvent")
+EVENTS = (
+    "NodeAddedEvent", "NodeAboutToBeRemovedEvent", "NodeRemovedEvent", "EndBatchProcessEvent", "EndCloseEvent",
+    "EndImportEvent",
+)  # fmt: skip
 
 
 def ownObservers():
@@ -37,7 +40,8 @@ def _observe(scene, name):
         _tell(name, None)
 
     carriesNode = name.startswith("Node")
-    return scene.AddObserver(getattr(slicer.vtkMRMLScene, name), forward if carriesNode else forwardPlain)
+    # before the modules' own observers, as qMRMLSceneModel is
+    return scene.AddObserver(getattr(slicer.vtkMRMLScene, name), forward if carriesNode else forwardPlain, 10.0)
 
 
 def _tell(name, node):

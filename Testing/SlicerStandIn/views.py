@@ -91,7 +91,7 @@ class qMRMLThreeDWidget(_ViewWidget):  # noqa: N801
         return self.inner
 
     def mrmlViewNode(self):
-        return self.view.logic.GetViewNode()
+        return self.view.node
 
     mrmlAbstractViewNode = mrmlViewNode
 
@@ -150,7 +150,7 @@ class qMRMLSliceView(_View):  # noqa: N801
 @behaviour
 class qMRMLThreeDView(_View):  # noqa: N801
     def mrmlViewNode(self):
-        return self.view.logic.GetViewNode()
+        return self.view.node
 
     def cameraNode(self):
         manager = self.displayableManagerByClassName("vtkMRMLCameraDisplayableManager")

@@ -109,11 +109,15 @@ class NodeSelector:
         self.chosen = node
         self._show()
         if changed:
-            self.currentNodeChanged.emit(node)
-            for name in self.standInOverloads.values():
-                if name.startswith("currentNodeChanged_"):
-                    getattr(self, name).emit(node is not None)
-            self.currentNodeIDChanged.emit(self.get_currentNodeID())
+            self._tellChoice()
+
+    def _tellChoice(self):
+        self._show()
+        self.currentNodeChanged.emit(self.chosen)
+        for name in self.standInOverloads.values():
+            if name.startswith("currentNodeChanged_"):
+                getattr(self, name).emit(self.chosen is not None)
+        self.currentNodeIDChanged.emit(self.get_currentNodeID())
 
     def _show(self):
         self.combo.blockSignals(True)
@@ -134,8 +138,9 @@ class NodeSelector:
             self.setCurrentNodeID(node)
         elif node is None or node in self.nodes:
             self._choose(node)
-        elif self.mrmlScene() is not None:
-            self._choose(None if self.noneEnabled else self.chosen)
+        else:
+            # as in Slicer: a node that the list does not have (yet) is none
+            self._choose(None)
 
     def get_currentNodeID(self):
         return self.chosen.GetID() if self.chosen is not None else ""

@@ -45,3 +45,58 @@ def test_enter_and_exit_leave_no_observer(host, example, times):
         host.open("BlurExample")
         host.close()
     assert host.observers() == before
+
+
+def test_a_closed_scene_empties_the_panel(host, example):
+    panel = host.open("BlurExample")
+    panel.ui.inputSelector.setCurrentNode(volume(host))
+    host.clear()
+    assert panel.ui.inputSelector.currentNode() is None
+    assert panel.ui.applyButton.enabled is False
+
+
+def test_a_saved_scene_brings_the_settings_back(host, example, tmp_path):
+    panel = host.open("BlurExample")
+    panel.ui.inputSelector.setCurrentNode(volume(host))
+    panel.ui.widthSlider.value = 4.5
+    file = host.saveScene(tmp_path / "scene.mrb")
+    host.clear()
+    assert panel.ui.widthSlider.value == 2.0
+    host.loadScene(file)
+    assert panel.ui.widthSlider.value == 4.5
+    assert panel.ui.inputSelector.currentNode().GetName() == "Ball"
+
+
+def test_a_reloaded_module_works(host, example):
+    old = host.open("BlurExample")
+    new = host.reload("BlurExample")
+    assert new is not old
+    new.ui.inputSelector.setCurrentNode(volume(host))
+    assert new.ui.applyButton.enabled is True
+
+
+def test_points_are_placed_in_place_mode_only(host, example):
+    panel = host.open("BlurExample")
+    seeds = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Seeds")
+    panel.ui.seedList.setCurrentNode(seeds)
+    with pytest.raises(RuntimeError, match="not in place mode"):
+        host.place((1, 2, 3))
+    place = panel.ui.seedList.markupsPlaceWidget()
+    place.setPlaceModeEnabled(True)
+    host.place((1, 2, 3))
+    assert place.placeModeEnabled is False
+    assert panel.ui.seedList.tableWidget().item(0, 1).text() == "1.000"
+
+
+def test_pictures_show_the_volume(host, example):
+    slicer = host.slicer
+    host.open("BlurExample")
+    node = slicer.util.addVolumeFromArray(np.full((20, 20, 20), 50.0), name="Block")
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    node.GetDisplayNode().AutoWindowLevelOff()
+    node.GetDisplayNode().SetWindowLevel(20, 40)
+    picture = np.asarray(host.grabView("Red", 200, 200))
+    assert picture.shape == (200, 200, 3)
+    assert picture[100, 100].min() > 200
+    window = np.asarray(host.grabWindow("BlurExample"))
+    assert window.shape == (768, 1366, 3)

@@ -57,6 +57,8 @@ class BlurExampleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        # node selectors know the nodes of a loaded scene only now
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndClose)
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
         self.initializeParameterNode()
 
