@@ -94,7 +94,13 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
 class BMVascularLogic(ScriptedLoadableModuleLogic):
     """The hub without its panel: usable from scripts."""
 
-    ROLE_COLUMNS = (("timepoint", "Time point"), ("role", "Role"), ("name", "Series"), ("reason", "Why"), ("times", "Frame times"))
+    ROLE_COLUMNS = (
+        ("timepoint", "Time point"),
+        ("role", "Role"),
+        ("name", "Series"),
+        ("reason", "Why"),
+        ("times", "Frame times"),
+    )
     STEP_COLUMNS = (("step", "Step"), ("state", "State"))
 
     def getParameterNode(self):

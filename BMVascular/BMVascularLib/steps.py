@@ -35,5 +35,3 @@ def stepsOfScene(scene):
             state = f"missing: {' or '.join(needs)}"
         rows.append({"step": step, "module": module, "state": state})
     return rows
-
-

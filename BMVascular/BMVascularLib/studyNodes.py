@@ -12,8 +12,21 @@ ROLE, TIMEPOINT, REASON, TIMES = (
     "BMVascular.RoleReason",
     "BMVascular.TimesSource",
 )
-_FACTS = ("echo_time_s", "repetition_time_s", "inversion_time_s", "flip_deg", "field_t", "modality", "frame_of_reference_uid")
-_CARRIERS = ("vtkMRMLSequenceNode", "vtkMRMLScalarVolumeNode", "vtkMRMLMarkupsFiducialNode", "vtkMRMLSegmentationNode")
+_FACTS = (
+    "echo_time_s",
+    "repetition_time_s",
+    "inversion_time_s",
+    "flip_deg",
+    "field_t",
+    "modality",
+    "frame_of_reference_uid",
+)
+_CARRIERS = (
+    "vtkMRMLSequenceNode",
+    "vtkMRMLScalarVolumeNode",
+    "vtkMRMLMarkupsFiducialNode",
+    "vtkMRMLSegmentationNode",
+)
 
 
 def setRole(node, role, timepoint, reason=""):
@@ -52,7 +65,9 @@ def nodesOf(scene, role=None, timepoint=None):
             node = scene.GetNthNodeByClass(n, className)
             if not roleOf(node) or node in found:
                 continue
-            if (role is None or roleOf(node) == role) and (timepoint is None or timepointOf(node) == timepoint):
+            if (role is None or roleOf(node) == role) and (
+                timepoint is None or timepointOf(node) == timepoint
+            ):
                 found.append(node)
     return found
 
@@ -133,7 +148,12 @@ def addPlan(scene, plan, progress=None):
         An image cannot be read; nodes added so far are removed.
     """
     added = []
-    steps = [(point.label, source) for point in plan.timepoints for sources in point.sources.values() for source in sources]
+    steps = [
+        (point.label, source)
+        for point in plan.timepoints
+        for sources in point.sources.values()
+        for source in sources
+    ]
     steps += [("Planning", source) for source in plan.planning.values() if source.role == "CT"]
     try:
         for number, (label, source) in enumerate(steps):

@@ -11,8 +11,13 @@ HELP = "Run a whole study: lesions, perfusion, phenotype, planning, report and s
 def add_arguments(parser):
     """Options of ``run``."""
     parser.add_argument("study", metavar="STUDY", help="a DICOM folder, or a folder with study.json")
-    parser.add_argument("--seed", action="append", default=[], metavar="R,A,S[=NAME]",
-                        help="seed of a lesion at the first time point (repeat)")
+    parser.add_argument(
+        "--seed",
+        action="append",
+        default=[],
+        metavar="R,A,S[=NAME]",
+        help="seed of a lesion at the first time point (repeat)",
+    )
     parser.add_argument("--seeds", metavar="CSV", help="table of seeds: name,r,a,s (mm)")
     parser.add_argument("--no-pictures", action="store_true", help="no scene and no pictures")
 
@@ -48,10 +53,17 @@ def summary_rows(done):
         phenotypes = {row["name"]: row for row in point.phenotype.rows}
         for lesion in point.segmentation.rows:
             found = phenotypes.get(lesion["name"], {})
-            rows.append({"time point": point.timepoint.label, "lesion": lesion["name"],
-                         "volume (mL)": lesion["volume_ml"], "diameter (mm)": lesion["longest_diameter_mm"],
-                         "phenotype": found.get("phenotype", ""), "stability": found.get("stability"),
-                         "tier": found.get("tier", "")})
+            rows.append(
+                {
+                    "time point": point.timepoint.label,
+                    "lesion": lesion["name"],
+                    "volume (mL)": lesion["volume_ml"],
+                    "diameter (mm)": lesion["longest_diameter_mm"],
+                    "phenotype": found.get("phenotype", ""),
+                    "stability": found.get("stability"),
+                    "tier": found.get("tier", ""),
+                }
+            )
     return rows
 
 

@@ -134,20 +134,24 @@ def context_of(cases, timepoint):
     Returns
     -------
     dict
-        histology, treatments (kind, agent or lesions, day relative to the first time point), steroid
-        and anti-VEGF state, DSC protocol facts.
+        As :mod:`BMVascularCore.phenotype.context` describes it; days count from the first time point.
     """
     irradiated = [case.name for case in cases if case.states[0] and case.states[0].phenotype == TREATED]
     treatments = [
-        {"kind": "SRS", "lesions": irradiated, "day": IRRADIATED_DAY, "dose_gy": 20.0, "fractions": 1},
-        {"kind": "systemic", "agent": "osimertinib", "class": "EGFR inhibitor", "day": SYSTEMIC_START_DAY},
+        {"type": "SRS", "lesions": irradiated, "day": IRRADIATED_DAY},
+        {"type": "other", "day": SYSTEMIC_START_DAY},
     ]
     return {
-        "histology": "lung adenocarcinoma (NSCLC), EGFR mutant",
-        "day": DAYS[timepoint],
+        "histology": "lung adenocarcinoma",
+        "molecular": ["EGFR"],
+        "scan": {"day": DAYS[timepoint]},
         "treatments": [t for t in treatments if t["day"] <= DAYS[timepoint]],
-        "anti_vegf": False,
-        "steroid": "none",
-        "planned_srs": "planned at the first time point, not delivered before the second",
-        "protocol": {"dsc": {"preload": False, "flip_deg": 30.0, "echo_time_ms": 30.0}, "field_t": 3.0},
+        "protocol": {
+            "preload": False,
+            "leakage_correction": True,
+            "flip_deg": 30.0,
+            "te_ms": 30.0,
+            "field_t": 3.0,
+        },
+        "pet_tracer": "FET",
     }

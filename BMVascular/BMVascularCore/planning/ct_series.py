@@ -163,8 +163,14 @@ def _require_tags(headers, name):
                 name,
                 "Export the series as single-frame images.",
             )
-        for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID",
-                    "SOPInstanceUID", "StudyInstanceUID"):
+        for tag in (
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+            "FrameOfReferenceUID",
+            "SOPInstanceUID",
+            "StudyInstanceUID",
+        ):
             if not header.get(tag):
                 raise InputError(f"an image lacks {tag}", name, "Export the series again from its source.")
     if len(headers) < 2:
@@ -266,9 +272,13 @@ def _thickness_notes(headers, step, name, allow_thick):
             "Plan on thinner slices, or add --allow-thick-slices.",
         )
     if step > rules["warn"]:
-        notes.append(f"slices are {step:.2f} mm apart; {rules['warn']:g} mm or less is wanted for small targets")
+        notes.append(
+            f"slices are {step:.2f} mm apart; {rules['warn']:g} mm or less is wanted for small targets"
+        )
     if abs(stated - step) > 0.05 * step:
-        notes.append(f"slice thickness is {stated:.2f} mm at a slice distance of {step:.2f} mm (gap or overlap)")
+        notes.append(
+            f"slice thickness is {stated:.2f} mm at a slice distance of {step:.2f} mm (gap or overlap)"
+        )
     return notes
 
 

@@ -55,8 +55,10 @@ class Registration:
     rotation_deg, translation_mm : float
         Size of the motion about the head's centre.
     points : list of dict
-        For each point asked for: expected error in mm and its interval from the repeats.
+        :meth:`errors_at` the points asked for.
     notes : list of str
+    repeats : list of SimpleITK.Euler3DTransform
+        Results from displaced starts.
     """
 
     transform: object
@@ -71,6 +73,35 @@ class Registration:
     translation_mm: float
     points: list = field(default_factory=list)
     notes: list = field(default_factory=list)
+    repeats: list = field(default_factory=list)
+
+    def errors_at(self, points_lps_mm):
+        """Expected error at places of the fixed image.
+
+        The spread of the repeats there, with half of the round trip beside them, as root mean square.
+
+        Parameters
+        ----------
+        points_lps_mm : array_like, shape (n, 3)
+
+        Returns
+        -------
+        list of dict
+            ``expected_error_mm`` and ``upper_mm`` (twice the largest of them); NaN without repeats.
+        """
+        points = np.atleast_2d(np.asarray(points_lps_mm, dtype=float))
+        here = _mapped(self.transform, points)
+        others = [np.linalg.norm(_mapped(r, points) - here, axis=1) for r in self.repeats]
+        if np.isfinite(self.inverse_consistency_mm):
+            others.append(np.full(len(points), self.inverse_consistency_mm / 2))
+        if not others:
+            return [{"expected_error_mm": float("nan"), "upper_mm": float("nan")} for _ in points]
+        shifts = np.array(others)
+        rms = np.sqrt((shifts**2).mean(axis=0))
+        return [
+            {"expected_error_mm": float(a), "upper_mm": float(b)}
+            for a, b in zip(rms, 2 * shifts.max(axis=0), strict=True)
+        ]
 
 
 def register_rigid(
@@ -285,10 +316,11 @@ def _judge(pyramid, fixed, moving, transform, value, restarts, inverse, probes, 
         rotation,
         float(np.linalg.norm(transform.GetTranslation())),
     )
+    result.repeats = restarts
     flipped = bool(restarts) and mirrored_is_better(pyramid, transform)
     _add_reasons(result, flipped)
     if points_lps_mm is not None and len(points_lps_mm):
-        result.points = _point_errors(transform, restarts, np.atleast_2d(points_lps_mm), inverse)
+        result.points = result.errors_at(points_lps_mm)
     if is_ct(fixed) != is_ct(moving):
         result.notes.append(
             "Restarts cannot see a geometric distortion of the MRI: check the 3D distortion correction "
@@ -351,19 +383,3 @@ def _add_reasons(result, flipped):
     result.verdict = max(grades, key=("pass", "check", "fail").index)
     if result.verdict == "pass":
         result.reasons.append("all measurements lie within their limits; look at each lesion before use")
-
-
-def _point_errors(transform, restarts, points, inverse):
-    """Expected error at each point: spread of the repeats there, with the round trip as a floor."""
-    here = _mapped(transform, points)
-    others = [np.linalg.norm(_mapped(r, points) - here, axis=1) for r in restarts]
-    rows = []
-    for number in range(len(points)):
-        shifts = np.array(
-            [other[number] for other in others] + ([inverse / 2] if np.isfinite(inverse) else [])
-        )
-        rms = float(np.sqrt((shifts**2).mean())) if len(shifts) else float("nan")
-        rows.append(
-            {"expected_error_mm": rms, "upper_mm": float(shifts.max() * 2) if len(shifts) else float("nan")}
-        )
-    return rows

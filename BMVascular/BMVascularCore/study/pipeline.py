@@ -98,7 +98,9 @@ def run_study(plan, folder, truth=None, pictures=True, progress=None):
     index.write()
     rows = truth(run) if truth is not None else None
     if rows:
-        write_table(folder.file("computed_against_true.csv"), rows["rows"], [key for key, _ in rows["columns"]])
+        write_table(
+            folder.file("computed_against_true.csv"), rows["rows"], [key for key, _ in rows["columns"]]
+        )
     if pictures:
         with run.timed("scene and pictures"):
             progress(0.88, "scene and pictures")
@@ -125,13 +127,23 @@ def _run_timepoint(run, index, timepoint, progress):
         done.segmentation = stages.segment_stage(done.anatomy, timepoint.seeds, parts["lesions"])
     done.notes += done.segmentation.warnings
     with run.timed(f"{label} DSC"):
-        done.dsc = stages.optional(stages.dsc_stage, timepoint, done.anatomy, done.segmentation, parts["DSC"],
-                                   notes=done.notes, what="DSC")
+        done.dsc = stages.optional(
+            stages.dsc_stage,
+            timepoint,
+            done.anatomy,
+            done.segmentation,
+            parts["DSC"],
+            notes=done.notes,
+            what="DSC",
+        )
     with run.timed(f"{label} DCE"):
-        done.dce = stages.optional(stages.dce_stage, timepoint, done.anatomy, parts["DCE"], notes=done.notes, what="DCE")
+        done.dce = stages.optional(
+            stages.dce_stage, timepoint, done.anatomy, parts["DCE"], notes=done.notes, what="DCE"
+        )
     with run.timed(f"{label} phenotype"):
-        done.phenotype = stages.phenotype_stage(timepoint, done.anatomy, done.segmentation, done.dsc, done.dce,
-                                                parts["phenotype"])
+        done.phenotype = stages.phenotype_stage(
+            timepoint, done.anatomy, done.segmentation, done.dsc, done.dce, parts["phenotype"]
+        )
     _write_timepoint(index, done)
     for perfusion in (done.dsc, done.dce):
         if perfusion is not None:
@@ -155,7 +167,9 @@ def _write_timepoint(index, done):
     index.add_seeds(point, done.timepoint.seeds)
     for perfusion in (done.dsc, done.dce):
         if perfusion is not None:
-            index.add_maps(point, perfusion.kind, perfusion.result.maps, perfusion.geometry, perfusion.alignment)
+            index.add_maps(
+                point, perfusion.kind, perfusion.result.maps, perfusion.geometry, perfusion.alignment
+            )
             write_aif(index.folder.file(f"{point.folder}/{perfusion.kind}/aif.csv"), perfusion)
     _write_phenotype(index, point, done)
     point.notes = [note for note in done.notes if note]
@@ -167,14 +181,17 @@ def write_aif(path, perfusion):
     if perfusion.kind == "dce" and result.aif_plasma_mM is not None:
         write_curves(path, {"time_s": result.aif_times_s, "concentration_mM": result.aif_plasma_mM})
     elif perfusion.kind == "dsc" and result.aif is not None:
-        write_curves(path, {"time_s": result.times_s, "dr2s_per_s": result.aif})
+        write_curves(path, {"time_s": result.times_s, "dr2s_per_s": result.aif.curve})
 
 
 def _write_phenotype(index, point, done):
     base = f"{point.folder}/phenotype"
     assessment = done.phenotype
     write_table(index.folder.file(f"{base}/phenotype.csv"), assessment.rows)
-    index.folder.write_json(f"{base}/phenotype.json", assessment.to_dict())
+    index.folder.write_json(
+        f"{base}/phenotype.json",
+        {"lesions": assessment.lesions, "patient": assessment.patient, "table": assessment.table},
+    )
     point.phenotype_table = f"{base}/phenotype.csv"
     if assessment.habitats is not None:
         from BMVascularCore.io import write_volume
@@ -205,7 +222,12 @@ def lesion_centre_ras(segmentation, label):
 
 def _write_report(run, folder, truth_rows):
     change = [follow.report_table() for follow in run.followup]
-    extra = {"notes": run.notes, "methods": run.methods, "timings": run.timings, "truth": truth_rows,
-             "change": change[0] if change else None}
+    extra = {
+        "notes": run.notes,
+        "methods": run.methods,
+        "timings": run.timings,
+        "truth": truth_rows,
+        "change": change[0] if change else None,
+    }
     html = build_report(folder.file("results.json").parent, extra)
     folder.file("report.html").write_text(html, encoding="utf-8")

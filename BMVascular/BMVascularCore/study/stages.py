@@ -18,6 +18,9 @@ from BMVascularCore.progress import share_of, silent
 from BMVascularCore.study.alignment import Alignment, align, from_t1c, to_t1c
 from BMVascularCore.volume import Volume, resample
 
+# pre-contrast T1 of tissue where a study has no variable-flip-angle set; said in the notes
+ASSUMED_T10_S = 1.4
+
 ANATOMY = ("T1", "FLAIR", "SWI", "ADC", "T2", "PET")
 
 
@@ -178,13 +181,7 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
     series = source.read(share_of(progress, 0.0, 0.2))
     series.array = np.asarray(series.array, np.float32)
     alignment = align(anatomy.t1c, _baseline_image(series, 3, 5), share_of(progress, 0.2, 0.35))
-    protocol = timepoint.context.get("protocol", {})
-    settings = DscSettings(
-        te_s=series.meta.get("echo_time_s"),
-        flip_deg=series.meta.get("flip_deg"),
-        tr_s=series.meta.get("repetition_time_s"),
-        preload=protocol.get("preload", "unknown"),
-    )
+    settings = DscSettings(preload=_preload(timepoint.context.get("protocol", {})))
     exclude = lesion_exclusion(segmentation, series.geometry, alignment)
     result = run_dsc(series, settings, exclude=exclude, progress=share_of(progress, 0.35, 1.0))
     return Perfusion(
@@ -194,6 +191,11 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
         alignment,
         [*series.meta.get("warnings", []), alignment.note, *result.warnings],
     )
+
+
+def _preload(protocol):
+    """The context's answer about a contrast preload as the DSC settings spell it."""
+    return {True: "yes", False: "no"}.get(protocol.get("preload"), "unknown")
 
 
 def dce_stage(timepoint, anatomy, progress=None):
@@ -214,13 +216,11 @@ def dce_stage(timepoint, anatomy, progress=None):
     t1_s, t1_note = t1_stage(timepoint, series)
     if t1_note:
         notes.append(t1_note)
-    protocol = timepoint.context.get("protocol", {})
     settings = DceSettings(
         tr_s=series.meta.get("repetition_time_s"),
         flip_deg=series.meta.get("flip_deg"),
-        model=protocol.get("dce_model", "auto"),
-        hematocrit=float(protocol.get("hematocrit", 0.42)),
-        relaxivity=float(protocol.get("relaxivity", 4.5)),
+        model="auto",
+        t10_s=None if t1_s is not None else ASSUMED_T10_S,
     )
     mask = head_of(series)
     result = run_dce(series, settings, t1_s=t1_s, mask=mask, progress=share_of(progress, 0.35, 1.0))
@@ -286,12 +286,12 @@ def phenotype_stage(timepoint, anatomy, segmentation, dsc, dce, progress=None):
     for key, role in (("pet", "PET"), ("adc", "ADC"), ("swi", "SWI"), ("flair", "FLAIR")):
         if (volume := anatomy.on_t1c(role)) is not None:
             maps[key] = volume
-    names = {int(row["label"]): row["name"] for row in segmentation.rows}
     return assess_lesions(
         segmentation.labels,
         maps,
         compartments=segmentation.compartments,
-        context={**timepoint.context, "names": names},
+        context=timepoint.context,
+        names={int(row["label"]): row["name"] for row in segmentation.rows},
         progress=progress,
     )
 

@@ -1,0 +1,191 @@
+"""The planning stage of a run: fusion with the planning CT, targets, dose check, DICOM."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.io import write_table, write_volume
+from BMVascularCore.io.transforms import write_transform
+from BMVascularCore.planning.ct_series import check_planning_series
+from BMVascularCore.planning.dose import read_dose
+from BMVascularCore.planning.export import trace_structures
+from BMVascularCore.planning.preflight import preflight, require_clean
+from BMVascularCore.planning.registration import register_rigid
+from BMVascularCore.planning.review import COLUMNS, review_plan
+from BMVascularCore.planning.rtstruct import build_rtstruct
+from BMVascularCore.planning.segmentation_file import write_segmentation
+from BMVascularCore.planning.spatial_registration import build_registration
+from BMVascularCore.planning.structures import read_structures
+from BMVascularCore.planning.targets import make_targets
+from BMVascularCore.progress import share_of
+
+# margins of the run where the caller gives none; printed beside every volume
+CTV_MM, PTV_MM = 0.0, 1.0
+
+
+@dataclass
+class PlanningRun:
+    """What the planning stage computed.
+
+    Attributes
+    ----------
+    registration : Registration
+        Planning CT (fixed) to T1c (moving).
+    timepoint : int
+        Which time point was fused.
+    targets : TargetSet
+    review : PlanReview or None
+    structures : list of dict
+        Contours written, volumes beside.
+    notes : list of str
+    """
+
+    registration: object
+    timepoint: int
+    targets: object
+    review: object = None
+    structures: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+
+
+def planning_stage(plan, runs, index, notes, progress):
+    """Fuse, make targets, check the dose and write DICOM; what is missing or wrong becomes a note.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+    runs : list of TimePointRun
+    index : ResultsIndex
+    notes : list of str
+        Receives reasons why something was not done.
+    progress : callable
+
+    Returns
+    -------
+    PlanningRun or None
+    """
+    source = plan.planning.get("CT")
+    if source is None:
+        return None
+    try:
+        ct = source.read()
+    except InputError as error:
+        notes.append(f"planning not done: {error}")
+        return None
+    number = _matching_timepoint(source, runs)
+    run = runs[number]
+    labels = run.segmentation.labels
+    centres = [_centre_lps(labels, int(row["label"])) for row in run.segmentation.rows]
+    found = register_rigid(ct, run.anatomy.t1c, progress=share_of(progress, 0.0, 0.6))
+    inverse = found.transform.GetInverse()
+    local = found.errors_at([inverse.TransformPoint(point) for point in centres])
+    names = {int(row["label"]): row["name"] for row in run.segmentation.rows}
+    targets = make_targets(
+        labels, names, CTV_MM, PTV_MM, None, found.transform, ct.geometry, share_of(progress, 0.6, 0.75)
+    )
+    done = PlanningRun(found, number, targets, notes=[*targets.warnings, *found.notes])
+    entry = _write_images(index, ct, done)
+    structures = read_structures(index.folder.file("planning/targets.seg.nrrd"))
+    _review(plan, structures, done, index, entry, share_of(progress, 0.75, 0.9))
+    _export(source, run, structures, done, index)
+    for row, name in zip(local, names.values(), strict=True):
+        row["name"] = name
+    entry.update(fusion_at_lesions=local, notes=done.notes, timepoint=run.timepoint.label)
+    index.planning = entry
+    return done
+
+
+def _centre_lps(labels, label):
+    index = np.argwhere(labels.array == label)
+    return labels.geometry.points_of(index.mean(axis=0)).tolist()
+
+
+def _matching_timepoint(source, runs):
+    """The time point of the CT's own study, else the first: plans are made on the images they came with."""
+    uid = source.series.text("StudyInstanceUID") if source.series is not None else None
+    for number, run in enumerate(runs):
+        if uid and run.anatomy.t1c.meta.get("study_uid") == uid:
+            return number
+    return 0
+
+
+def _write_images(index, ct, done):
+    write_volume(index.folder.file("planning/ct.nrrd"), ct)
+    write_transform(index.folder.file("planning/transform.tfm"), done.registration.transform)
+    write_segmentation(
+        index.folder.file("planning/targets.seg.nrrd"), done.targets.segments(), done.targets.geometry
+    )
+    write_table(index.folder.file("planning/targets.csv"), done.targets.rows())
+    found = done.registration
+    facts = {
+        "verdict": found.verdict, "reasons": found.reasons, "restart_spread_mm": found.restart_spread_mm,
+        "inverse_consistency_mm": found.inverse_consistency_mm, "surface_distance_mm": found.surface_distance_mm,
+    }  # fmt: skip
+    index.folder.write_json("planning/register.json", facts)
+    return {
+        "ct": "planning/ct.nrrd",
+        "transform": "planning/transform.tfm",
+        "targets": "planning/targets.seg.nrrd",
+        "targets_table": "planning/targets.csv",
+        "dose": None,
+        "prescription_gy": None,
+        **facts,
+    }
+
+
+def _review(plan, structures, done, index, entry, progress):
+    source = plan.planning.get("dose")
+    if source is None:
+        return
+    try:
+        dose = read_dose(source.path or source.series.paths[0])
+        write_volume(index.folder.file("planning/dose.nrrd"), dose.volume)
+        entry["dose"] = "planning/dose.nrrd"
+        if plan.prescription_gy is None:
+            done.notes.append("dose not reviewed: no prescription is stated (prescription_gy in study.json)")
+            return
+        entry["prescription_gy"] = plan.prescription_gy
+        done.review = review_plan(dose, structures, float(plan.prescription_gy), progress=progress)
+    except InputError as error:
+        done.notes.append(f"dose not reviewed: {error}")
+        return
+    done.notes += done.review.warnings
+    write_table(index.folder.file("planning/metrics.csv"), done.review.rows, COLUMNS)
+    entry["metrics_table"] = "planning/metrics.csv"
+
+
+def _export(source, run, structures, done, index):
+    """RT Structure Set and spatial registration; only for a CT that came as DICOM."""
+    if source.series is None:
+        done.notes.append("no DICOM was written: the planning CT did not come as DICOM")
+        return
+    if done.registration.verdict == "fail":
+        done.notes.append("no DICOM was written: the fusion failed its checks")
+        return
+    try:
+        series = check_planning_series(_headers(source), source.label, allow_thick=True)
+        rois, table, warnings = trace_structures(structures.structures, series)
+        data = build_rtstruct(series, rois)
+        masks = {roi.name: row["mask_ml"] for roi, row in zip(rois, table, strict=True)}
+        findings = require_clean(preflight(data, series, masks))
+    except InputError as error:
+        done.notes.append(f"no DICOM was written: {error}")
+        return
+    done.notes += warnings + [finding.text for finding in findings]
+    data.save_as(index.folder.file("planning/rtstruct.dcm"), enforce_file_format=True)
+    done.structures = table
+    t1c = run.timepoint.first("T1c")
+    if t1c.series is not None:
+        moving = check_planning_series(_headers(t1c), t1c.label, allow_thick=True)
+        transform = sitk.Euler3DTransform(done.registration.transform)
+        build_registration(series, moving, transform).save_as(
+            index.folder.file("planning/reg.dcm"), enforce_file_format=True
+        )
+
+
+def _headers(source):
+    """Whole headers: the structure set takes over patient and study from them."""
+    return [pydicom.dcmread(path, stop_before_pixels=True) for path in source.series.paths]
