@@ -7,6 +7,7 @@ import numpy as np
 
 from BMVascularCore.perfusion import separable
 from BMVascularCore.perfusion.refine import refine
+from BMVascularCore.perfusion.selection import aicc
 
 FLOW_MAX_PER_MIN = 5.0
 _PAIR_STRIDE = 6
@@ -47,7 +48,7 @@ class CurveModel:
         self.names = names
         self.lower, self.upper = np.array(lower, float), np.array(upper, float)
 
-    def evaluate(self, theta, rows=None):
+    def evaluate(self, theta):
         """Curves (v, t) and their Jacobian (v, p, t)."""
         if self.table is not None:
             query, plasma = None, np.broadcast_to(self.table.plasma, (len(theta), len(self.table.plasma)))
@@ -155,10 +156,29 @@ def fit_block(model, tables, curves):
     if model.table is not None:
         data = curves @ model.table.basis
         rest = np.einsum("vt,vt->v", curves, curves) - np.einsum("vr,vr->v", data, data)
-    theta, rss, normal = refine(
-        lambda values, rows: model.evaluate(values), data, start, model.lower, model.upper, rest
-    )
+    solution = refine(model.evaluate, data, start, model.lower, model.upper, rest)
+    if model.name == "2cxm":
+        return _exchange_or_uptake(model, data, rest, start, solution, curves.shape[1])
+    theta, rss, normal = solution
     return _report(model, theta, rss, normal, curves.shape[1])
+
+
+def _exchange_or_uptake(model, data, rest, start, solution, n_times):
+    """Keep the exchange fit only where the return from the tissue is supported by AICc.
+
+    Without it (uptake only, ve at 1) ve has no meaning and a tiny ve with any PS would fit as well.
+    """
+    lower, upper = model.lower.copy(), model.upper.copy()
+    lower[2] = upper[2] - 1e-9
+    start = start.copy()
+    start[:, 1] = np.minimum(start[:, 1], 0.02)
+    uptake = refine(model.evaluate, data, start, lower, upper, rest)
+    n = len(model.names)
+    simple = aicc(uptake[1], n_times, n - 1) <= aicc(solution[1], n_times, n)
+    fit = _report(model, *solution, n_times)
+    plain = _report(model, *uptake, n_times)
+    plain["ve"] = plain["kep"] = np.full(len(data), np.nan)
+    return {name: np.where(simple, plain[name], values) for name, values in fit.items()}
 
 
 def _start(model, tables, curves):
