@@ -12,6 +12,7 @@ from BMVascularCore.perfusion.selection import aicc
 FLOW_MAX_PER_MIN = 5.0
 _PAIR_STRIDE = 6
 _LEAST = 1e-6
+_RESTART_MIN = 0.4 / 60.0
 
 # model -> fitted parameters, lower and upper bounds (rates per minute); Tofts-like models are bounded
 # in kep and ve, so that ktrans = kep ve keeps ve <= 1
@@ -158,9 +159,25 @@ def fit_block(model, tables, curves):
         rest = np.einsum("vt,vt->v", curves, curves) - np.einsum("vr,vr->v", data, data)
     solution = refine(model.evaluate, data, start, model.lower, model.upper, rest)
     if model.name == "2cxm":
+        if model.delays is not None:
+            solution = _other_delays(model, data, rest, solution)
         return _exchange_or_uptake(model, data, rest, start, solution, curves.shape[1])
     theta, rss, normal = solution
     return _report(model, theta, rss, normal, curves.shape[1])
+
+
+def _other_delays(model, data, rest, solution):
+    """Start again on both sides of the fitted delay: kinks of the plasma curve can trap the first fit."""
+    for shift in (-_RESTART_MIN, _RESTART_MIN):
+        start = solution[0].copy()
+        start[:, -1] += shift
+        other = refine(model.evaluate, data, start, model.lower, model.upper, rest)
+        better = other[1] < solution[1]
+        solution = tuple(
+            np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+            for new, old in zip(other, solution, strict=True)
+        )
+    return solution
 
 
 def _exchange_or_uptake(model, data, rest, start, solution, n_times):
