@@ -54,7 +54,7 @@ def run(args, folder, call):
         raise InputError(f"repetition time {args.tr:g} ms is implausible", "--tr", "Give milliseconds.")
     images = [read_volume(call.add_input(f"spgr {flip:g} degrees", path)) for path, flip in pairs]
     first = images[0]
-    for image, (path, _) in zip(images[1:], pairs[1:], strict=True):
+    for image in images[1:]:
         require_same_grid(image.geometry, first.geometry, image.name, first.name)
     b1 = read_b1(args.b1, first, call)
     mask = None

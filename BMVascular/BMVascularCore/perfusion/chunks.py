@@ -6,7 +6,7 @@ the size of a piece, pieces are whole numbers of blocks and the kernels work blo
 
 import numpy as np
 
-BLOCK = 2048
+BLOCK = 4096
 
 
 def pieces(n_voxels, chunk=None):

@@ -112,12 +112,14 @@ class _Work:
         first, stop = self.baseline
         if not self.settings.concentration and stop - first < 3:
             self.warnings.append(
-                f"{self.series.name}: baseline of {stop - first} frame(s); its noise goes into every concentration."
+                f"{self.series.name}: baseline of {stop - first} frame(s); "
+                "its noise goes into every concentration."
             )
         after = self.series.times_s[-1] - self.series.times_s[min(stop, len(self.series.times_s) - 1)]
         if after < 120:
             self.warnings.append(
-                f"{self.series.name}: only {after:.0f} s after the bolus arrives; ve and low Ktrans are not reliable."
+                f"{self.series.name}: only {after:.0f} s after the bolus arrives; "
+                "ve and low Ktrans are not reliable."
             )
         if not self.has_concentration:
             self.warnings.append(

@@ -47,10 +47,10 @@ def _concentration_words(settings, baseline, has_map):
         return f"Baseline was the mean of frames {baseline[0]} to {baseline[1] - 1}."
     t10 = "a T1 map" if has_map else f"an assumed T1 of {settings.t10_s:g} s"
     return (
-        f"Signal was converted to concentration with the spoiled gradient echo equation (CAPLEX M.SM2.002; TR "
-        f"{settings.tr_s * 1000:g} ms, flip angle {settings.flip_deg:g} degrees), {t10}, longitudinal relaxivity "
-        f"{settings.relaxivity:g} /s/mM, and frames {baseline[0]} to {baseline[1] - 1} as baseline; T2* effects were "
-        "neglected and voxels outside the range of the equation were excluded."
+        "Signal was converted to concentration with the spoiled gradient echo equation (CAPLEX M.SM2.002; "
+        f"TR {settings.tr_s * 1000:g} ms, flip angle {settings.flip_deg:g} degrees), {t10}, longitudinal "
+        f"relaxivity {settings.relaxivity:g} /s/mM, and frames {baseline[0]} to {baseline[1] - 1} as "
+        "baseline; T2* effects were neglected and voxels outside the range of the equation were excluded."
     )
 
 
@@ -65,10 +65,10 @@ def _input_words(settings, source):
 
 def _fit_words(settings):
     text = (
-        f"Kinetic parameters (Ktrans, CAPLEX Q.PH1.008; ve and vp, Q.PH1.001) were fitted with "
+        "Kinetic parameters (Ktrans, CAPLEX Q.PH1.008; ve and vp, Q.PH1.001) were fitted with "
         f"{_MODEL_WORDS[settings.model]} by bounded non-linear least squares (variable projection), the "
-        "plasma curve taken as piecewise linear and its convolution computed exactly at the true frame times; bounds "
-        "0 <= Ktrans <= 5 /min, 0 <= ve <= 1, 0 <= vp <= 1"
+        "plasma curve taken as piecewise linear and its convolution computed exactly at the frame times; "
+        "bounds 0 <= Ktrans <= 5 /min, 0 <= ve <= 1, 0 <= vp <= 1"
     )
     if settings.model == "2cxm":
         text += " and 0 < Fp <= 500 mL/100 mL/min (plasma flow, Q.PH1.002)"

@@ -7,10 +7,12 @@ import numpy as np
 
 from BMVascularCore.perfusion import separable
 from BMVascularCore.perfusion.refine import refine
+from BMVascularCore.perfusion.selection import aicc
 
 FLOW_MAX_PER_MIN = 5.0
 _PAIR_STRIDE = 6
 _LEAST = 1e-6
+_RESTART_MIN = 0.4 / 60.0
 
 # model -> fitted parameters, lower and upper bounds (rates per minute); Tofts-like models are bounded
 # in kep and ve, so that ktrans = kep ve keeps ve <= 1
@@ -47,7 +49,7 @@ class CurveModel:
         self.names = names
         self.lower, self.upper = np.array(lower, float), np.array(upper, float)
 
-    def evaluate(self, theta, rows=None):
+    def evaluate(self, theta):
         """Curves (v, t) and their Jacobian (v, p, t)."""
         if self.table is not None:
             query, plasma = None, np.broadcast_to(self.table.plasma, (len(theta), len(self.table.plasma)))
@@ -155,10 +157,45 @@ def fit_block(model, tables, curves):
     if model.table is not None:
         data = curves @ model.table.basis
         rest = np.einsum("vt,vt->v", curves, curves) - np.einsum("vr,vr->v", data, data)
-    theta, rss, normal = refine(
-        lambda values, rows: model.evaluate(values), data, start, model.lower, model.upper, rest
-    )
+    solution = refine(model.evaluate, data, start, model.lower, model.upper, rest)
+    if model.name == "2cxm":
+        if model.delays is not None:
+            solution = _other_delays(model, data, rest, solution)
+        return _exchange_or_uptake(model, data, rest, start, solution, curves.shape[1])
+    theta, rss, normal = solution
     return _report(model, theta, rss, normal, curves.shape[1])
+
+
+def _other_delays(model, data, rest, solution):
+    """Start again on both sides of the fitted delay: kinks of the plasma curve can trap the first fit."""
+    for shift in (-_RESTART_MIN, _RESTART_MIN):
+        start = solution[0].copy()
+        start[:, -1] += shift
+        other = refine(model.evaluate, data, start, model.lower, model.upper, rest)
+        better = other[1] < solution[1]
+        solution = tuple(
+            np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+            for new, old in zip(other, solution, strict=True)
+        )
+    return solution
+
+
+def _exchange_or_uptake(model, data, rest, start, solution, n_times):
+    """Keep the exchange fit only where the return from the tissue is supported by AICc.
+
+    Without it (uptake only, ve at 1) ve has no meaning and a tiny ve with any PS would fit as well.
+    """
+    lower, upper = model.lower.copy(), model.upper.copy()
+    lower[2] = upper[2] - 1e-9
+    start = start.copy()
+    start[:, 1] = np.minimum(start[:, 1], 0.02)
+    uptake = refine(model.evaluate, data, start, lower, upper, rest)
+    n = len(model.names)
+    simple = aicc(uptake[1], n_times, n - 1) <= aicc(solution[1], n_times, n)
+    fit = _report(model, *solution, n_times)
+    plain = _report(model, *uptake, n_times)
+    plain["ve"] = plain["kep"] = np.full(len(data), np.nan)
+    return {name: np.where(simple, plain[name], values) for name, values in fit.items()}
 
 
 def _start(model, tables, curves):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_MOST_STEPS = 25
+_MOST_STEPS = 60
 _TOLERANCE = 1e-7
 
 
@@ -15,7 +15,7 @@ def refine(evaluate, data, start, lower, upper, rest=0.0, steps=_MOST_STEPS):
     Parameters
     ----------
     evaluate : callable
-        ``evaluate(theta (v, p), rows (v,)) -> (model (v, t), jacobian (v, p, t))``.
+        ``evaluate(theta (v, p)) -> (model (v, t), jacobian (v, p, t))``.
     data : ndarray, shape (v, t)
     start : ndarray, shape (v, p)
     lower, upper : array_like, shape (p,)
@@ -32,14 +32,14 @@ def refine(evaluate, data, start, lower, upper, rest=0.0, steps=_MOST_STEPS):
     """
     theta = np.clip(start, lower, upper)
     rest = np.broadcast_to(np.maximum(rest, 0.0), (len(data),))
-    rss, gradient, normal = _quadratic(evaluate, data, theta, np.arange(len(data)))
+    rss, gradient, normal = _quadratic(evaluate, data, theta)
     rss = rss + rest
     damping = np.full(len(data), 1e-3)
     active = np.arange(len(data))
     for _ in range(steps):
         step = _step(theta[active], gradient[active], normal[active], damping[active], lower, upper)
         trial = np.clip(theta[active] + step, lower, upper)
-        new_rss, new_gradient, new_normal = _quadratic(evaluate, data[active], trial, active)
+        new_rss, new_gradient, new_normal = _quadratic(evaluate, data[active], trial)
         new_rss = new_rss + rest[active]
         better = new_rss <= rss[active]
         scale = np.abs(theta[active]) + 1e-6
@@ -56,8 +56,8 @@ def refine(evaluate, data, start, lower, upper, rest=0.0, steps=_MOST_STEPS):
     return theta, rss, normal
 
 
-def _quadratic(evaluate, data, theta, rows):
-    model, jacobian = evaluate(theta, rows)
+def _quadratic(evaluate, data, theta):
+    model, jacobian = evaluate(theta)
     residual = data - model
     rss = np.einsum("vt,vt->v", residual, residual)
     gradient = np.matmul(jacobian, residual[:, :, None])[:, :, 0]

@@ -15,7 +15,7 @@ KEP_RANGE_PER_MIN = (2e-4, 120.0)
 KTRANS_MAX_PER_MIN = 5.0
 _NODES = 161
 _STRIDE = 4
-_ROOT_STEPS = 8
+_ROOT_STEPS = 6
 # quintic Hermite: polynomial coefficients from value, slope and curvature at both ends
 _QUINTIC = np.array(
     [
@@ -178,10 +178,36 @@ def _best_node(table, z, c, cc, v_max):
     if v_max == 0.0:
         a = np.clip(s / aa, 0.0, a_max)
         return _STRIDE * np.argmax(a * (2 * s - a * aa), axis=1)
-    _, _, gain = box_least_squares(
-        s, c[:, None].astype(np.float32), aa, ac, np.float32(cc), a_max, np.float32(v_max)
-    )
+    gain = _scan_gain(s, c[:, None].astype(np.float32), aa, ac, np.float32(cc), a_max, np.float32(v_max))
     return _STRIDE * np.argmax(gain, axis=1)
+
+
+def _scan_gain(s, c, aa, ac, cc, a_max, v_max):
+    """Gain on the whole grid after two rounds of clipped coordinate steps, in place where it can be.
+
+    Exact where no bound is active, and close enough to name the neighbourhood where one is.
+    """
+    det = np.maximum(aa * cc - ac * ac, np.float32(1e-6) * aa * cc)
+    v = (aa / det) * c
+    v -= (ac / det) * s
+    np.clip(v, 0, v_max, out=v)
+    a = v * (-ac / aa)
+    a += s * (1 / aa)
+    np.clip(a, 0, a_max, out=a)
+    np.multiply(a, -ac / cc, out=v)
+    v += c / cc
+    np.clip(v, 0, v_max, out=v)
+    # gain = a (2 s - a aa - 2 v ac) + v (2 c - v cc)
+    work = a * aa
+    np.subtract(s, work, out=work)
+    work += s
+    work -= v * (2 * ac)
+    work *= a
+    np.multiply(v, -cc, out=a)
+    a += 2 * c
+    a *= v
+    work += a
+    return work
 
 
 def _interval(table, z, node, c, cc, v_max):
@@ -343,11 +369,29 @@ def covariance_of(normal, rss, freedom):
     diagonal = np.where(good[:, None], diagonal, 1.0)
     scaled = normal / (diagonal[:, :, None] * diagonal[:, None, :])
     scaled[~good] = np.eye(normal.shape[1])
-    good &= np.linalg.det(scaled) > 1e-13
-    scaled[~good] = np.eye(normal.shape[1])
-    inverse = np.linalg.inv(scaled) / (diagonal[:, :, None] * diagonal[:, None, :])
+    inverse, determinant = _inverse(scaled)
+    good &= determinant > 1e-13
+    inverse /= diagonal[:, :, None] * diagonal[:, None, :]
     inverse[~good] = np.nan
     return inverse * (rss / max(freedom, 1))[:, None, None]
+
+
+def _inverse(matrix):
+    """Inverse and determinant of small symmetric matrices (v, p, p); in closed form up to 3 x 3."""
+    p = matrix.shape[1]
+    if p != 3:
+        determinant = np.linalg.det(matrix)
+        safe = np.where((determinant > 1e-13)[:, None, None], matrix, np.eye(p))
+        return np.linalg.inv(safe), determinant
+    a, b, c = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 0, 2]
+    d, e, f = matrix[:, 1, 1], matrix[:, 1, 2], matrix[:, 2, 2]
+    cofactors = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
+    determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
+    safe = np.where(determinant > 1e-13, determinant, 1.0)
+    inverse = np.empty_like(matrix)
+    for value, (i, j) in zip(cofactors, ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)), strict=True):
+        inverse[:, i, j] = inverse[:, j, i] = value / safe
+    return inverse, determinant
 
 
 def fit_patlak_block(plasma, area, curves):
