@@ -18,6 +18,8 @@ from BMVascularCore.volume import Series, to_sitk
 # share of the smaller in-plane voxel side from which registration is worth its interpolation
 _WORTH_VOXELS = 0.35
 _POINTS = 12000
+# a head coil leaves no room for more; such a figure means that the picture has no structure to measure by
+_IMPLAUSIBLE_MM = 25.0
 # frames that are measured, and registration steps of a frame
 _MEASURED_FRAMES = 16
 _STEPS = 5
@@ -187,11 +189,16 @@ def correct_motion(series, brain, bolus, mode, second=None, progress=None):
     if mode == "auto" and largest <= limit:
         text = f"Motion between frames was at most {largest:.2f} mm and was not corrected."
         return Motion(before, False, series, second, float("nan"), text, summary)
+    if largest > _IMPLAUSIBLE_MM:
+        summary["motion_mm"] = None
+        text = "Motion between frames could not be measured (too little structure) and was not corrected."
+        return Motion(before, False, series, second, float("nan"), text, summary, [text])
     transforms = _register_frames(series, brain, bolus, limit, share_of(progress, 0.0, 0.1))
     moved = _resampled(series, transforms)
     after = float(np.nanmax(measure_motion(moved.array, brain, bolus, series.geometry)))
     summary["motion_residual_mm"] = round(after, 3)
-    if after >= largest:
+    shifted = np.flatnonzero(before > min(limit, 0.5 * largest))
+    if after >= largest or not _more_alike(series, moved, shifted, brain, bolus):
         warning = f"Motion of {largest:.2f} mm was found; registration did not lessen it and was not used."
         return Motion(before, False, series, second, after, warning, summary, [warning])
     summary["motion_corrected"] = True
@@ -202,6 +209,19 @@ def correct_motion(series, brain, bolus, mode, second=None, progress=None):
     moved_second = None if second is None else _resampled(second, transforms)
     warnings = [text] if largest > 2.0 * limit else []
     return Motion(before, True, moved, moved_second, after, text, summary, warnings)
+
+
+def _more_alike(series, moved, frames, brain, bolus):
+    """True when registration made the moved frames clearly more like the baseline."""
+    base = series.array[bolus.baseline].mean(axis=0, dtype=np.float32)[brain]
+
+    def unlike(array):
+        pairs = [array[t][brain].astype(np.float32) for t in frames]
+        if any(np.ptp(values) == 0 for values in pairs) or np.ptp(base) == 0:
+            return np.inf
+        return float(np.mean([1.0 - np.corrcoef(values, base)[0, 1] for values in pairs]))
+
+    return unlike(moved.array) < 0.9 * unlike(series.array)
 
 
 def _register_frames(series, brain, bolus, limit_mm, progress):
