@@ -8,8 +8,8 @@ from BMVascularCore.errors import InputError
 
 _CANDIDATES = 600
 _VOXELS = 6
-# Sum of squared second differences over the squared peak: 0.4 for a bolus of 6 s at 1.5 s a frame, 14 for noise of
-# a fifth of the peak. A share of the candidates (Mouridsen 2006) would drop the few arteries, which are sharp.
+# Sum of squared second differences over the squared peak: 0.4 for a bolus of 6 s at 1.5 s a frame, 14 for
+# noise of a fifth of the peak. A share of the candidates (Mouridsen 2006) would drop the few sharp arteries.
 _ROUGH = 3.0
 
 
@@ -93,7 +93,8 @@ def find_aif(source, candidates, first_pass, bolus, times_s):
     """Find arterial voxels and average them.
 
     Candidates are the highest and earliest peaks that are not saturated. They are ranked by
-    ``peak / (TTP FWHM)`` (CAPLEX P.AE2.005) with the rough and the never-falling ones dropped, and the best that agree in shape are averaged.
+    ``peak / (TTP FWHM)`` (CAPLEX P.AE2.005) with the rough and the never-falling ones
+    dropped, and the best that agree in shape are averaged.
 
     Parameters
     ----------

@@ -79,7 +79,8 @@ class DscRun:
         bolus = self._bolus_of(inside)
         if given is None:
             bolus = self._mask_brain(bolus)
-        if settings.motion != "off":
+        # maps of dR2* or concentration have no anatomy before the bolus to register by
+        if settings.motion != "off" and settings.input == "signal":
             moved = correct_motion(
                 self.series, self.brain, bolus, settings.motion, self.second, self.progress
             )
