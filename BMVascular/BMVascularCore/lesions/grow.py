@@ -51,6 +51,16 @@ def background_level(values, level):
     return float((edges[best] + edges[best + 1]) / 2)
 
 
+def brightest_tissue(image, around, background):
+    """Upper quartile of unenhanced tissue: white matter, the brightest of it on T1c.
+
+    What is no brighter than that is anatomy (white matter among cortex), not a lesion.
+    """
+    values = image[around]
+    values = values[(values > 0.6 * background) & (values < 1.3 * background)]
+    return float(np.percentile(values, 75)) if values.size >= 200 else background
+
+
 def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False):
     """The bright (or bright-rimmed) object at the points.
 
