@@ -145,7 +145,27 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
             reason = part
         else:
             parts.append(part)
-    return _without(_united(parts), include, exclude, geometry) if parts else reason
+    if not parts:
+        return reason
+    return _seen_before_contrast(ready, _without(_united(parts), include, exclude, geometry))
+
+
+def _seen_before_contrast(ready, lesion):
+    """Flag a lesion that T1 shows as bright before contrast: blood, fat or plain white matter."""
+    inside = lesion.fraction >= 0.5
+    if ready.t1 is None or not inside.any():
+        return lesion
+    before = ready.t1.array[lesion.window]
+    around = (ready.head[lesion.window] & (lesion.fraction < 0.05)) & (before > 0.3 * ready.level)
+    good = inside & (before > 0.05 * ready.level)
+    if not good.any() or around.sum() < 20:
+        return lesion
+    image = ready.t1c.array[lesion.window]
+    gain = float(np.median(image[good] / before[good]))
+    if gain < float(np.median(image[around] / before[around])) + 0.08:
+        lesion.reasons.append("as bright on T1 before contrast: blood, fat or no enhancement")
+        lesion.confidence = "low"
+    return lesion
 
 
 def _without(lesion, include, exclude, geometry):
@@ -276,7 +296,7 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         return NOTHING
     if lesion.inside_level < 1.15 * tissue:
         lesion.reasons.append("hardly brighter than the white matter around it")
-    if relative < 0.15 or lesion.contrast_to_noise < 4.0:
+    if relative < 0.25 or lesion.contrast_to_noise < 5.0:
         lesion.reasons.append(f"faint: {relative:.0%} brighter than its surroundings")
     length, width = _axes_mm(mask, spacing_mm)
     if length > 3.0 * width and width < 7.0:

@@ -27,7 +27,7 @@ def polygon_mask(contours, geometry):
     columns = np.arange(geometry.shape[2])
     for contour in contours:
         index = geometry.index_of(contour)
-        k, y, x = int(round(index[0, 0])), index[:, 1], index[:, 2]
+        k, y, x = round(index[0, 0]), index[:, 1], index[:, 2]
         for row in range(int(y.min()), int(y.max()) + 2):
             y2, x2 = np.roll(y, -1), np.roll(x, -1)
             cross = (y <= row) != (y2 <= row)
