@@ -14,7 +14,7 @@ from scipy import ndimage
 from BMVascularCore.lesions import shapes
 
 # in shares of the brightness above background
-_LEVELS = (0.12, 0.18, 0.25, 0.32, 0.4, 0.5, 0.6, 0.72, 0.85)
+_LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
 _NEARLY = 0.8
 
 

@@ -240,7 +240,7 @@ def _touches_edge(mask):
 def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     box = np.argwhere(found.mask)
     radius = (3 * len(box) * coarse.spacing_mm**3 / (4 * np.pi)) ** (1 / 3)
-    spacing = float(np.clip(radius / 12, 0.4, 0.9))
+    spacing = float(np.clip(radius / 10, 0.45, 1.0))
     margin = 6.0 / coarse.spacing_mm
     low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)
     grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
@@ -298,9 +298,11 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("hardly brighter than the white matter around it")
     if relative < 0.25 or lesion.contrast_to_noise < 5.0:
         lesion.reasons.append(f"faint: {relative:.0%} brighter than its surroundings")
-    length, width = _axes_mm(mask, spacing_mm)
+    length, width, thickness = _axes_mm(mask, spacing_mm)
     if length > 3.0 * width and width < 7.0:
         lesion.reasons.append("long and thin, like a vessel or dura")
+    elif thickness < 0.5 * width and thickness < 6.0:
+        lesion.reasons.append("flat, like dura")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
     if lesion.reasons:
@@ -309,13 +311,13 @@ def judge(lesion, image, mask, spacing_mm, tissue):
 
 
 def _axes_mm(mask, spacing_mm):
-    """Longest and middle principal axis (full lengths of the ellipsoid of the same moments)."""
+    """Principal axes, longest first (full lengths of the ellipsoid of the same moments)."""
     points = np.argwhere(mask) * spacing_mm
     if len(points) < 8:
-        return spacing_mm, spacing_mm
+        return spacing_mm, spacing_mm, spacing_mm
     values = np.linalg.eigvalsh(np.cov(points.T))
     full = 2 * np.sqrt(5 * np.maximum(values, 0))
-    return float(full[2]), float(max(full[1], spacing_mm))
+    return float(full[2]), float(max(full[1], spacing_mm)), float(full[0])
 
 
 def share_overlaps(ready, lesions, seeds):
