@@ -127,7 +127,7 @@ def _smooth_noise(rng, geometry, sigma_mm):
     return noise / noise.std()
 
 
-def _with_vessels(image, points, depth, rng, count=14):
+def _with_vessels(image, points, depth, rng, count=6):
     out = image.copy()
     for _ in range(count):
         start, along = rng.uniform(-45, 45, 3), _unit(rng)

@@ -14,7 +14,7 @@ from scipy import ndimage
 from BMVascularCore.lesions import shapes
 
 # in shares of the brightness above background
-_LEVELS = (0.12, 0.18, 0.25, 0.32, 0.4, 0.5, 0.6, 0.72, 0.85)
+_LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
 _NEARLY = 0.8
 
 
@@ -49,6 +49,16 @@ def background_level(values, level):
     counts = ndimage.gaussian_filter1d(counts.astype(float), 4.0)
     best = int(np.argmax(counts))
     return float((edges[best] + edges[best + 1]) / 2)
+
+
+def brightest_tissue(image, around, background):
+    """Upper quartile of unenhanced tissue: white matter, the brightest of it on T1c.
+
+    What is no brighter than that is anatomy (white matter among cortex), not a lesion.
+    """
+    values = image[around]
+    values = values[(values > 0.6 * background) & (values < 1.3 * background)]
+    return float(np.percentile(values, 75)) if values.size >= 200 else background
 
 
 def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False):

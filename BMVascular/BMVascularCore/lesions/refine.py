@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from BMVascularCore.lesions import grow, shapes
 
-_ROUNDS = 5
+_ROUNDS = 3
 
 
 def local_mean(image, where, sigma):

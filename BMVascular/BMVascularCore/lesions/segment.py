@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.lesions import grow, refine, shapes
@@ -135,20 +136,54 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
         The reason where no lesion was found.
     """
     geometry = ready.t1c.geometry
-    cuts = [geometry.index_of(seed.point_lps_mm) for seed in exclude]
     parts, reason = [], NOTHING
     for seed in include:
         point = geometry.index_of(seed.point_lps_mm)
-        coarse = _coarse(ready, [point], cuts, max_radius_mm)
-        part = NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], cuts, max_radius_mm)
+        coarse = _coarse(ready, [point], max_radius_mm)
+        part = NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], max_radius_mm)
         if isinstance(part, str):
             reason = part
         else:
             parts.append(part)
-    return _united(parts, geometry.shape) if parts else reason
+    if not parts:
+        return reason
+    return _seen_before_contrast(ready, _without(_united(parts), include, exclude, geometry))
 
 
-def _united(parts, shape):
+def _seen_before_contrast(ready, lesion):
+    """Flag a lesion that T1 shows as bright before contrast: blood, fat or plain white matter."""
+    inside = lesion.fraction >= 0.5
+    if ready.t1 is None or not inside.any():
+        return lesion
+    before = ready.t1.array[lesion.window]
+    around = (ready.head[lesion.window] & (lesion.fraction < 0.05)) & (before > 0.3 * ready.level)
+    good = inside & (before > 0.05 * ready.level)
+    if not good.any() or around.sum() < 20:
+        return lesion
+    image = ready.t1c.array[lesion.window]
+    gain = float(np.median(image[good] / before[good]))
+    if gain < float(np.median(image[around] / before[around])) + 0.08:
+        lesion.reasons.append("as bright on T1 before contrast: blood, fat or no enhancement")
+        lesion.confidence = "low"
+    return lesion
+
+
+def _without(lesion, include, exclude, geometry):
+    """The lesion without what lies nearer to an exclude click in it than to its include clicks."""
+    fraction = lesion.fraction.copy()
+    corner = np.asarray(lesion.corner_kji)
+    for seed in exclude:
+        at = np.rint(geometry.index_of(seed.point_lps_mm)).astype(int) - corner
+        if (at < 0).any() or (at >= fraction.shape).any() or fraction[tuple(at)] < 0.1:
+            continue
+        index = np.argwhere(fraction > 0)
+        where = geometry.points_of(index + corner)
+        index = index[_nearest_mm(where, [seed]) < _nearest_mm(where, include)]
+        fraction[tuple(index.T)] = 0.0
+    return replace(lesion, fraction=fraction)
+
+
+def _united(parts):
     """The parts of several clicks as one lesion; its levels are those of the largest part."""
     whole = max(parts, key=lambda part: part.fraction.sum())
     if len(parts) == 1:
@@ -163,7 +198,7 @@ def _united(parts, shape):
     return replace(whole, corner_kji=tuple(int(v) for v in low), fraction=fraction)
 
 
-def _coarse(ready, points, cuts, max_radius_mm):
+def _coarse(ready, points, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit."""
     result = None
     for reach_mm, spacing in _COARSE:
@@ -172,14 +207,13 @@ def _coarse(ready, points, cuts, max_radius_mm):
         grid = _grid(ready, points, reach_mm, spacing)
         image, allowed = _views(ready, grid)
         local = [grid.index_of(p) for p in points]
-        allowed &= ~_cut_balls(grid, cuts, local)
         head = allowed & (image > 0)
         background = grow.background_level(image[head], ready.level)
         found = grow.find_object(
             image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
         )
         if found is not None:
-            result = grid, found
+            result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
             if not _touches_edge(found.mask):
                 return result
     return result
@@ -199,27 +233,14 @@ def _views(ready, grid):
     return grid.sample(ready.t1c.array), grid.sample(ready.head)
 
 
-def _cut_balls(grid, cuts, local):
-    """Ball around each exclude click, up to half the way to the nearest include click."""
-    out = np.zeros(grid.shape, dtype=bool)
-    axes = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
-    for cut in cuts:
-        at = grid.index_of(cut)
-        radius = min(np.linalg.norm(at - p) for p in local) / 2
-        out |= (
-            sum((g - a) ** 2 for g, a in zip(axes, at, strict=True)) < min(radius, 6.0 / grid.spacing_mm) ** 2
-        )
-    return out
-
-
 def _touches_edge(mask):
     return any(np.take(mask, (0, -1), axis=axis).any() for axis in range(3))
 
 
-def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
+def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     box = np.argwhere(found.mask)
     radius = (3 * len(box) * coarse.spacing_mm**3 / (4 * np.pi)) ** (1 / 3)
-    spacing = float(np.clip(radius / 12, 0.4, 0.9))
+    spacing = float(np.clip(radius / 10, 0.45, 1.0))
     margin = 6.0 / coarse.spacing_mm
     low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)
     grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
@@ -228,7 +249,6 @@ def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
     image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.head)
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
-    allowed &= ~_cut_balls(grid, cuts, local)
     mask, level, outside = refine.refine(image, allowed, start, local, spacing, max_radius_mm, _thick(ready))
     if not mask.any():
         return NOTHING
@@ -245,7 +265,7 @@ def _fine(ready, name, label, coarse, found, points, cuts, max_radius_mm):
         low_level,
         (high_level - low_level) / ready.noise,
     )
-    return judge(lesion, image, mask, spacing)
+    return judge(lesion, image, mask, spacing, tissue)
 
 
 class WorkGridView:
@@ -256,8 +276,6 @@ class WorkGridView:
 
     def move(self, mask):
         """The mask on the target grid (half value of the linear interpolation)."""
-        from scipy import ndimage
-
         step = self.target.step_kji / self.source.step_kji
         first = self.source.index_of(self.target.origin_kji)
         return (
@@ -265,7 +283,7 @@ class WorkGridView:
         )
 
 
-def judge(lesion, image, mask, spacing_mm):
+def judge(lesion, image, mask, spacing_mm, tissue):
     """Refuse what is no lesion, flag what may be none.
 
     Returns
@@ -274,13 +292,17 @@ def judge(lesion, image, mask, spacing_mm):
     """
     relative = (lesion.inside_level - lesion.outside_level) / max(lesion.outside_level, 1e-6)
     edge = grow.boundary_contrast(image, mask)
-    if relative < 0.06 or lesion.contrast_to_noise < 2.0 or edge <= 0:
+    if relative < 0.06 or lesion.contrast_to_noise < 2.0 or edge <= 0 or lesion.inside_level < 1.06 * tissue:
         return NOTHING
-    if relative < 0.15 or lesion.contrast_to_noise < 4.0:
+    if lesion.inside_level < 1.15 * tissue:
+        lesion.reasons.append("hardly brighter than the white matter around it")
+    if relative < 0.25 or lesion.contrast_to_noise < 5.0:
         lesion.reasons.append(f"faint: {relative:.0%} brighter than its surroundings")
-    length, width = _axes_mm(mask, spacing_mm)
+    length, width, thickness = _axes_mm(mask, spacing_mm)
     if length > 3.0 * width and width < 7.0:
         lesion.reasons.append("long and thin, like a vessel or dura")
+    elif thickness < 0.5 * width and thickness < 6.0:
+        lesion.reasons.append("flat, like dura")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
     if lesion.reasons:
@@ -289,13 +311,13 @@ def judge(lesion, image, mask, spacing_mm):
 
 
 def _axes_mm(mask, spacing_mm):
-    """Longest and middle principal axis (full lengths of the ellipsoid of the same moments)."""
+    """Principal axes, longest first (full lengths of the ellipsoid of the same moments)."""
     points = np.argwhere(mask) * spacing_mm
     if len(points) < 8:
-        return spacing_mm, spacing_mm
+        return spacing_mm, spacing_mm, spacing_mm
     values = np.linalg.eigvalsh(np.cov(points.T))
     full = 2 * np.sqrt(5 * np.maximum(values, 0))
-    return float(full[2]), float(max(full[1], spacing_mm))
+    return float(full[2]), float(max(full[1], spacing_mm)), float(full[0])
 
 
 def share_overlaps(ready, lesions, seeds):
