@@ -22,7 +22,7 @@ from BMVascularLib.resultsScene import SceneBuilder
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_results(tmp_path_factory.mktemp("results"), n_lesions=3, spacing_mm=2.5)
+    return write_results(tmp_path_factory.mktemp("results"), n_lesions=2, spacing_mm=2.5)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ def test_every_picture_is_there_and_listed(published, folder):
     entries, _ = published
     assert json.loads((folder / "pictures.json").read_text()) == entries
     kinds = [entry["kind"] for entry in entries]
-    assert (kinds.count("lesion"), kinds.count("overview"), kinds.count("planning")) == (6, 2, 1)
+    assert (kinds.count("lesion"), kinds.count("overview"), kinds.count("planning")) == (4, 2, 1)
     assert {(e["lesion"], e["timepoint"]) for e in entries if e["kind"] == "lesion"} == {
-        (name, label) for name in ("M1", "M2", "M3") for label in ("TP1", "TP2")
+        (name, label) for name in ("M1", "M2") for label in ("TP1", "TP2")
     }
     for entry in entries:
         assert not Path(entry["file"]).is_absolute()
@@ -158,7 +158,7 @@ def test_command_line_without_a_display(folder, root):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ERR" not in done.stderr
-    assert len(list(folder.glob("pictures/*.png"))) == 9
+    assert len(list(folder.glob("pictures/*.png"))) == 7
     assert time.monotonic() - start < 60
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2e6
 
