@@ -44,7 +44,7 @@ def lesionPictures(result, timepoint, progress=None):
     with display.onlyVisible(scene, [timepoint.lesions]), SliceView(result.world, size) as view:
         for number, lesion in enumerate(lesions):
             if progress:
-                progress(0.1 + 0.7 * number / len(lesions), f"{timepoint.label}: picture of {lesion['name']}")
+                progress(number / len(lesions), f"{timepoint.label}: picture of {lesion['name']}")
             file = f"pictures/{safeName(timepoint.label)}_{safeName(lesion['name'])}.png"
             lesionSheet(result, timepoint, lesion, view).image().save(result.folder / file, compress_level=3)
             entries.append(entry(file, "lesion", lesion["name"], timepoint, describe(lesion)))

@@ -13,7 +13,7 @@ import pytest
 from lib_results import LESIONS, write_results
 from PIL import Image
 
-from BMVascularLib import display, lesionPictures, pictures
+from BMVascularLib import display, lesionPictures, offscreen, pictures
 from BMVascularLib.offscreen import SliceView
 from BMVascularLib.planningPictures import checkerboard
 from BMVascularLib.publish import main, publish
@@ -53,6 +53,7 @@ def test_progress_rises_to_one(published):
     fractions = [fraction for fraction, _ in published[1]]
     assert fractions[-1] == 1.0
     assert fractions[0] == 0.0
+    assert fractions == sorted(fractions)
 
 
 def test_every_picture_carries_the_mark(published, folder):
@@ -161,6 +162,29 @@ def test_command_line_without_a_display(folder, root):
     assert len(list(folder.glob("pictures/*.png"))) == 7
     assert time.monotonic() - start < 60
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2e6
+
+
+def test_without_a_way_to_draw_the_scene_is_still_written(tmp_path, monkeypatch, capsys):
+    write_results(tmp_path, n_lesions=1, n_timepoints=1, spacing_mm=6.0, series=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(offscreen, "_found", lambda library: False)
+    assert main([str(tmp_path)]) == 0
+    assert "apt install" in capsys.readouterr().err
+    assert (tmp_path / "scene.mrb").is_file()
+    assert json.loads((tmp_path / "pictures.json").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "window"),
+    [("libEGL.so.1", "vtkEGLRenderWindow"), ("libOSMesa.so.8", "vtkOSOpenGLRenderWindow")],
+)
+def test_the_way_to_draw_follows_what_is_installed(monkeypatch, there, window):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("VTK_DEFAULT_OPENGL_WINDOW", raising=False)
+    monkeypatch.setattr(offscreen, "_found", lambda library: library == there)
+    offscreen.chooseRenderWindow()
+    assert os.environ.pop("VTK_DEFAULT_OPENGL_WINDOW") == window
+    assert offscreen.drawingProblem() is None
 
 
 def test_command_line_refuses_a_folder_without_results(tmp_path, capsys):
