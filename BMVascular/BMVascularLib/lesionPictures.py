@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from BMVascularCore import RESEARCH_NOTICE
 from BMVascularLib import display, pictures
 from BMVascularLib.colors import colorsOfNode
 from BMVascularLib.offscreen import SliceView
@@ -79,12 +80,17 @@ def markOf(index):
     return "SIMULATED DATA" if index.get("simulated") else "RESEARCH USE ONLY"
 
 
+def noticeOf(index):
+    """The sentence below every picture."""
+    return index.get("notice") or RESEARCH_NOTICE
+
+
 def lesionSheet(result, timepoint, lesion, view):
     """The sheet of one lesion."""
     sheet = pictures.Sheet(
         f"{lesion['name']} · {timepoint.label}",
         " · ".join(describe(lesion)),
-        f"{result.index.get('notice', '')} {CONVENTION}".strip(),
+        f"{noticeOf(result.index)} {CONVENTION}",
         markOf(result.index),
     )
     display.showSegmentation(timepoint.lesions, width=2)

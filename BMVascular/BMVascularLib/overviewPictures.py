@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from BMVascularLib import display, pictures
-from BMVascularLib.lesionPictures import entry, markOf, safeName
+from BMVascularLib.lesionPictures import entry, markOf, noticeOf, safeName
 from BMVascularLib.offscreen import ThreeDView
 from BMVascularLib.resultsScene import phenotypeColor
 from BMVascularLib.surfaces import boundsOf
@@ -36,7 +36,7 @@ def overviewPicture(result, timepoint):
     sheet = pictures.Sheet(
         f"Lesions and phenotypes · {timepoint.label}",
         f"{len(lesions)} lesions, coloured by phenotype, in a smoothed outline of the head",
-        result.index.get("notice", ""),
+        noticeOf(result.index),
         markOf(result.index),
     )
     nodes = [timepoint.lesions, timepoint.head]

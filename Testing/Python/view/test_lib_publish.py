@@ -65,6 +65,7 @@ def test_every_picture_carries_the_mark(published, folder):
 def test_real_data_are_marked_as_research():
     assert lesionPictures.markOf({"simulated": True}) == "SIMULATED DATA"
     assert lesionPictures.markOf({"simulated": False}) == "RESEARCH USE ONLY"
+    assert "Not a medical device" in lesionPictures.noticeOf({})
 
 
 def tile(sheet, row, column):
@@ -162,6 +163,13 @@ def test_command_line_without_a_display(folder, root):
     assert len(list(folder.glob("pictures/*.png"))) == 7
     assert time.monotonic() - start < 60
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2e6
+
+
+def test_a_patient_without_lesions(tmp_path):
+    write_results(tmp_path, n_lesions=0, n_timepoints=1, spacing_mm=6.0, series=False)
+    entries = publish(tmp_path)
+    assert [entry["kind"] for entry in entries] == ["overview", "planning"]
+    assert all((tmp_path / entry["file"]).is_file() for entry in entries)
 
 
 def test_without_a_way_to_draw_the_scene_is_still_written(tmp_path, monkeypatch, capsys):
