@@ -57,7 +57,7 @@ def threeDTiles(view, timepoint):
     images = []
     for title, direction in VIEWS:
         up = (0.0, 1.0, 0.0) if abs(direction[2]) > 0.9 else (0.0, 0.0, 1.0)
-        view.lookAt(center, direction, 4.4 * reach, up)
+        view.lookAt(center, direction, 4.8 * reach, up)
         image = Image.fromarray(view.image())
         draw = ImageDraw.Draw(image)
         pictures.write(draw, (8, 6), f"Seen {title}", 15)
