@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from BMVascularCore import RESEARCH_NOTICE
 from BMVascularLib import display, pictures
 from BMVascularLib.colors import colorsOfNode
 from BMVascularLib.offscreen import SliceView
@@ -44,7 +45,7 @@ def lesionPictures(result, timepoint, progress=None):
     with display.onlyVisible(scene, [timepoint.lesions]), SliceView(result.world, size) as view:
         for number, lesion in enumerate(lesions):
             if progress:
-                progress(0.1 + 0.7 * number / len(lesions), f"{timepoint.label}: picture of {lesion['name']}")
+                progress(number / len(lesions), f"{timepoint.label}: picture of {lesion['name']}")
             file = f"pictures/{safeName(timepoint.label)}_{safeName(lesion['name'])}.png"
             lesionSheet(result, timepoint, lesion, view).image().save(result.folder / file, compress_level=3)
             entries.append(entry(file, "lesion", lesion["name"], timepoint, describe(lesion)))
@@ -79,12 +80,17 @@ def markOf(index):
     return "SIMULATED DATA" if index.get("simulated") else "RESEARCH USE ONLY"
 
 
+def noticeOf(index):
+    """The sentence below every picture."""
+    return index.get("notice") or RESEARCH_NOTICE
+
+
 def lesionSheet(result, timepoint, lesion, view):
     """The sheet of one lesion."""
     sheet = pictures.Sheet(
         f"{lesion['name']} · {timepoint.label}",
         " · ".join(describe(lesion)),
-        f"{result.index.get('notice', '')} {CONVENTION}".strip(),
+        f"{noticeOf(result.index)} {CONVENTION}",
         markOf(result.index),
     )
     display.showSegmentation(timepoint.lesions, width=2)

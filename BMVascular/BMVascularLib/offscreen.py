@@ -2,10 +2,12 @@
 
 The views run Slicer's own displayable managers and slice logic (from ``slicer-core``), so that what
 is drawn here is what Slicer draws. On a machine without a display VTK renders through EGL or
-OSMesa (Debian: ``libegl1``, or ``libosmesa6``); no server and no GPU are needed.
+OSMesa (Debian: ``libegl1`` with ``libgl1-mesa-dri``, or ``libosmesa6``); no server, no GPU.
 """
 
+import ctypes
 import os
+import sys
 
 import numpy as np
 import slicer
@@ -26,13 +28,43 @@ _3D_MANAGERS = (
     "vtkMRMLSegmentationsDisplayableManager3D",
 )
 
+_CHOICE = "VTK_DEFAULT_OPENGL_WINDOW"
+# EGL first: it uses a GPU where there is one; OSMesa needs nothing beside itself
+_WITHOUT_DISPLAY = {"libEGL.so.1": "vtkEGLRenderWindow", "libOSMesa.so.8": "vtkOSOpenGLRenderWindow"}
+
 ANATOMICAL_LETTERS = {0: ("R", "L"), 1: ("A", "P"), 2: ("S", "I")}
 
 
+def _found(library):
+    """True where the system's loader finds a shared library."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
 def chooseRenderWindow():
-    """Let VTK skip the search for a display where there is none; a choice by the user stays."""
-    if os.name == "posix" and not os.environ.get("DISPLAY"):
-        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+    """Say how to draw on Linux without a display; a choice by the user stays.
+
+    VTK would find a way by itself, after complaints about each way that fails.
+    """
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or _CHOICE in os.environ:
+        return
+    for library, window in _WITHOUT_DISPLAY.items():
+        if _found(library):
+            os.environ[_CHOICE] = window
+            return
+
+
+def drawingProblem():
+    """Why pictures cannot be drawn on this machine, in one sentence; None where they can."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or any(map(_found, _WITHOUT_DISPLAY)):
+        return None
+    return (
+        "Pictures are left out: there is neither a display nor a library that draws without one "
+        "(Debian: apt install libosmesa6, or libegl1 with libgl1-mesa-dri)."
+    )
 
 
 class _View:

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from BMVascularLib import display, pictures
-from BMVascularLib.lesionPictures import entry, markOf, safeName
+from BMVascularLib.lesionPictures import entry, markOf, noticeOf, safeName
 from BMVascularLib.offscreen import ThreeDView
 from BMVascularLib.resultsScene import phenotypeColor
 from BMVascularLib.surfaces import boundsOf
@@ -36,7 +36,7 @@ def overviewPicture(result, timepoint):
     sheet = pictures.Sheet(
         f"Lesions and phenotypes · {timepoint.label}",
         f"{len(lesions)} lesions, coloured by phenotype, in a smoothed outline of the head",
-        result.index.get("notice", ""),
+        noticeOf(result.index),
         markOf(result.index),
     )
     nodes = [timepoint.lesions, timepoint.head]
@@ -57,7 +57,7 @@ def threeDTiles(view, timepoint):
     images = []
     for title, direction in VIEWS:
         up = (0.0, 1.0, 0.0) if abs(direction[2]) > 0.9 else (0.0, 0.0, 1.0)
-        view.lookAt(center, direction, 4.4 * reach, up)
+        view.lookAt(center, direction, 4.8 * reach, up)
         image = Image.fromarray(view.image())
         draw = ImageDraw.Draw(image)
         pictures.write(draw, (8, 6), f"Seen {title}", 15)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from BMVascularLib import display, pictures
-from BMVascularLib.lesionPictures import CONVENTION, PLANES, entry, markOf
+from BMVascularLib.lesionPictures import CONVENTION, PLANES, entry, markOf, noticeOf
 from BMVascularLib.offscreen import SliceView
 from BMVascularLib.resultsScene import ISODOSE_SHARES, TARGET_COLOR
 from BMVascularLib.surfaces import boundsOf
@@ -21,11 +21,13 @@ def planningPicture(result):
         Entry of ``pictures.json``.
     """
     planning = result.planning
-    lesion = max(planning.timepoint.facts["lesion_list"], key=lambda each: each.get("diameter_mm") or 0)
+    lesions = planning.timepoint.facts["lesion_list"]
+    lesion = max(lesions, key=lambda each: each.get("diameter_mm") or 0, default=None)
+    where = lesion["name"] if lesion else "the middle of the head"
     sheet = pictures.Sheet(
         "Planning CT and T1 with contrast",
-        f"Targets and isodose lines in planes through {lesion['name']}",
-        f"{result.index.get('notice', '')} {CONVENTION}".strip(),
+        f"Targets and isodose lines in planes through {where}",
+        f"{noticeOf(result.index)} {CONVENTION}",
         markOf(result.index),
     )
     shown = [planning.targets, *planning.isodoses]
@@ -35,21 +37,22 @@ def planningPicture(result):
             sheet.addRow([*images, legend])
     file = "pictures/planning.png"
     sheet.image().save(result.folder / file, compress_level=3)
-    texts = ["planning CT with fused T1c", f"targets and isodose lines at {lesion['name']}"]
-    return entry(file, "planning", lesion["name"], planning.timepoint, texts)
+    texts = ["planning CT with fused T1c", f"targets and isodose lines at {where}"]
+    return entry(file, "planning", lesion["name"] if lesion else None, planning.timepoint, texts)
 
 
 def planningRows(view, planning, lesion):
     """Rows of tiles with their legends: CT, checkerboard, close-up on T1c."""
     t1c = planning.timepoint.t1c
-    center = [0.0, 0.0, 0.0]
-    t1c.TransformPointToWorld(lesion["center_ras"], center)
     bounds = np.reshape(boundsOf(planning.timepoint.head), (3, 2))
     middle, width = bounds.mean(axis=1), 1.18 * np.ptp(bounds, axis=1).max()
+    center, near = middle.tolist(), CLOSE_UP_MM
+    if lesion:
+        t1c.TransformPointToWorld(lesion["center_ras"], center)
+        near = max(near, 2.2 * (lesion.get("diameter_mm") or 0))
     wide = [through(middle, center, plane) for plane in PLANES]
     ct = row(view, planning.ct, wide, width)
     mr = row(view, t1c, wide, width)
-    near = max(CLOSE_UP_MM, 2.2 * (lesion.get("diameter_mm") or 0))
     close = row(view, t1c, [center] * 3, near)
     yield finish(view, ct, wide, width, 20, titled=True), linesLegend(planning)
     mixed = [checkerboard(a, b) for a, b in zip(ct, mr, strict=True)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from BMVascularCore.errors import BMVascularError
 from BMVascularLib.lesionPictures import lesionPictures
+from BMVascularLib.offscreen import drawingProblem
 from BMVascularLib.overviewPictures import overviewPicture
 from BMVascularLib.planningPictures import planningPicture
 from BMVascularLib.resultsScene import SceneBuilder
@@ -29,7 +30,7 @@ def publish(folder, progress=None):
     -------
     list of dict
         ``file`` (relative to the folder), ``kind`` (lesion, overview, planning), ``lesion``,
-        ``timepoint``, ``caption``.
+        ``timepoint``, ``caption``. Empty where nothing can be drawn; the scene is written all the same.
     """
     folder = Path(folder)
     progress = progress or (lambda fraction, message: None)
@@ -37,12 +38,12 @@ def publish(folder, progress=None):
     progress(0.0, "building the scene")
     result = builder.addTimepoints()
     (folder / "pictures").mkdir(exist_ok=True)
-    entries = []
-    for timepoint in result.timepoints:
-        entries += lesionPictures(result, timepoint, progress)
-        entries.append(overviewPicture(result, timepoint))
-    # standing below the planning transform, a time point is seen along the CT's axes
-    if builder.addPlanning():
+    problem = drawingProblem()
+    if problem:
+        progress(0.1, problem)
+    entries = [] if problem else timepointPictures(result, progress)
+    # only now: standing below the planning transform, a time point is seen along the CT's axes
+    if builder.addPlanning() and not problem:
         progress(0.9, "planning picture")
         entries.append(planningPicture(result))
     progress(0.95, "saving the scene")
@@ -53,11 +54,27 @@ def publish(folder, progress=None):
     return entries
 
 
+def timepointPictures(result, progress):
+    """Pictures of every lesion and an overview for each time point; returns their entries."""
+    entries = []
+    share = 0.8 / len(result.timepoints)
+    for number, timepoint in enumerate(result.timepoints):
+        start = 0.1 + number * share
+        entries += lesionPictures(
+            result, timepoint, lambda part, text, s=start: progress(s + part * share, text)
+        )
+        entries.append(overviewPicture(result, timepoint))
+    return entries
+
+
 def main(arguments=None):
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m BMVascularLib.publish", description=__doc__)
     parser.add_argument("folder", type=Path, help="results folder with results.json")
     options = parser.parse_args(arguments)
+    problem = drawingProblem()
+    if problem:
+        sys.stderr.write(f"{problem}\n")
     try:
         publish(options.folder)
     except BMVascularError as error:

@@ -50,10 +50,15 @@ def seedsOfNode(node):
 
 
 def coreSeeds(node):
-    """The placed points as Core seeds (LPS mm)."""
+    """The placed points as Core seeds (LPS mm); the description "exclude" makes an exclude click."""
     from BMVascularCore.lesions import Seed
 
-    return [Seed(label, tuple(ras_lps(ras).tolist())) for label, ras, _ in seedsOfNode(node)]
+    seeds = []
+    for label, ras, pointId in seedsOfNode(node):
+        description = node.GetNthControlPointDescription(node.GetNthControlPointIndexByID(pointId))
+        kind = "exclude" if description.strip().lower() == "exclude" else "include"
+        seeds.append(Seed(label, tuple(ras_lps(ras).tolist()), kind))
+    return seeds
 
 
 def linkSeed(node, pointId, segmentId):

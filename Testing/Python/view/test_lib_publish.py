@@ -13,7 +13,7 @@ import pytest
 from lib_results import LESIONS, write_results
 from PIL import Image
 
-from BMVascularLib import display, lesionPictures, pictures
+from BMVascularLib import display, lesionPictures, offscreen, pictures
 from BMVascularLib.offscreen import SliceView
 from BMVascularLib.planningPictures import checkerboard
 from BMVascularLib.publish import main, publish
@@ -22,7 +22,7 @@ from BMVascularLib.resultsScene import SceneBuilder
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_results(tmp_path_factory.mktemp("results"), n_lesions=3, spacing_mm=2.5)
+    return write_results(tmp_path_factory.mktemp("results"), n_lesions=2, spacing_mm=2.5)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ def test_every_picture_is_there_and_listed(published, folder):
     entries, _ = published
     assert json.loads((folder / "pictures.json").read_text()) == entries
     kinds = [entry["kind"] for entry in entries]
-    assert (kinds.count("lesion"), kinds.count("overview"), kinds.count("planning")) == (6, 2, 1)
+    assert (kinds.count("lesion"), kinds.count("overview"), kinds.count("planning")) == (4, 2, 1)
     assert {(e["lesion"], e["timepoint"]) for e in entries if e["kind"] == "lesion"} == {
-        (name, label) for name in ("M1", "M2", "M3") for label in ("TP1", "TP2")
+        (name, label) for name in ("M1", "M2") for label in ("TP1", "TP2")
     }
     for entry in entries:
         assert not Path(entry["file"]).is_absolute()
@@ -53,6 +53,7 @@ def test_progress_rises_to_one(published):
     fractions = [fraction for fraction, _ in published[1]]
     assert fractions[-1] == 1.0
     assert fractions[0] == 0.0
+    assert fractions == sorted(fractions)
 
 
 def test_every_picture_carries_the_mark(published, folder):
@@ -64,6 +65,7 @@ def test_every_picture_carries_the_mark(published, folder):
 def test_real_data_are_marked_as_research():
     assert lesionPictures.markOf({"simulated": True}) == "SIMULATED DATA"
     assert lesionPictures.markOf({"simulated": False}) == "RESEARCH USE ONLY"
+    assert "Not a medical device" in lesionPictures.noticeOf({})
 
 
 def tile(sheet, row, column):
@@ -158,9 +160,39 @@ def test_command_line_without_a_display(folder, root):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ERR" not in done.stderr
-    assert len(list(folder.glob("pictures/*.png"))) == 9
+    assert len(list(folder.glob("pictures/*.png"))) == 7
     assert time.monotonic() - start < 60
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2e6
+
+
+def test_a_patient_without_lesions(tmp_path):
+    write_results(tmp_path, n_lesions=0, n_timepoints=1, spacing_mm=6.0, series=False)
+    entries = publish(tmp_path)
+    assert [entry["kind"] for entry in entries] == ["overview", "planning"]
+    assert all((tmp_path / entry["file"]).is_file() for entry in entries)
+
+
+def test_without_a_way_to_draw_the_scene_is_still_written(tmp_path, monkeypatch, capsys):
+    write_results(tmp_path, n_lesions=1, n_timepoints=1, spacing_mm=6.0, series=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(offscreen, "_found", lambda library: False)
+    assert main([str(tmp_path)]) == 0
+    assert "apt install" in capsys.readouterr().err
+    assert (tmp_path / "scene.mrb").is_file()
+    assert json.loads((tmp_path / "pictures.json").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "window"),
+    [("libEGL.so.1", "vtkEGLRenderWindow"), ("libOSMesa.so.8", "vtkOSOpenGLRenderWindow")],
+)
+def test_the_way_to_draw_follows_what_is_installed(monkeypatch, there, window):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("VTK_DEFAULT_OPENGL_WINDOW", raising=False)
+    monkeypatch.setattr(offscreen, "_found", lambda library: library == there)
+    offscreen.chooseRenderWindow()
+    assert os.environ.pop("VTK_DEFAULT_OPENGL_WINDOW") == window
+    assert offscreen.drawingProblem() is None
 
 
 def test_command_line_refuses_a_folder_without_results(tmp_path, capsys):
