@@ -336,8 +336,10 @@ def _sinuses(painter, hull, x, y, z):
     radial = (hull - 1.0) / 3.6
     sagittal = (np.sqrt((x / 4.2) ** 2 + radial**2) - 1.0) * 3.8
     sagittal = np.where((z > -8) & ((y < 0) | (z > 20)), sagittal, 9.0)
-    transverse = (np.sqrt(((z + 14.0) / 4.0) ** 2 + radial**2) - 1.0) * 3.6
-    transverse = np.where((y < -48) & (np.abs(x) > 2), transverse, 9.0)
+    # it tapers towards the sigmoid bend
+    taper = np.clip((-42.0 - y) / 20.0, 0.0, 1.0)
+    transverse = (np.sqrt(((z + 14.0) / 4.0) ** 2 + radial**2) - taper) * 3.6
+    transverse = np.where((y < -42) & (np.abs(x) > 2), transverse, 9.0)
     large = filled(np.minimum(sagittal, transverse), painter.voxel_mm)
     return np.maximum(large, painter.tubes(_VEINS))
 

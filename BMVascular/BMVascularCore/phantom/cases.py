@@ -32,6 +32,8 @@ class LesionState:
         rCBV and Ktrans vary by this share within the enhancing part.
     phenotype : str
         Expected answer of the phenotype rules.
+    near_limit : bool
+        The rules may well answer otherwise: inputs at their limits, or a lesion below the size gate.
     """
 
     diameter_mm: float
@@ -50,6 +52,7 @@ class LesionState:
     delay_s: float = 1.2
     unevenness: float = 0.15
     phenotype: str = "angiogenic-dominant"
+    near_limit: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,15 +84,15 @@ _SOLID = LesionState(22, 4.0, 0.14, 0.32, 18)
 _INFILTRATING = LesionState(17, 1.05, 0.013, 0.22, 2, irregularity=0.14, mtt_s=5.0, phenotype=CO_OPTION)
 _MIXED = LesionState(13, 1.1, 0.15, 0.30, 10, irregularity=0.12, phenotype=MIXED)
 _BLEEDING = LesionState(18, 3.4, 0.13, 0.30, 16, haemorrhage=0.58, phenotype=ANGIOGENIC)
-_SMALL = LesionState(8, 3.2, 0.13, 0.30, 0, phenotype=UNSURE)
+_SMALL = LesionState(8, 3.2, 0.13, 0.30, 0, phenotype=UNSURE, near_limit=True)
 _NECROSIS = LesionState(
     16, 0.8, 0.09, 0.40, 13, core=0.5, irregularity=0.10, suv=1.45, adc=1450, core_adc=1100, mtt_s=6.0,
     unevenness=0.2, phenotype=TREATED,
 )  # fmt: skip
-_TINY = LesionState(5, 3.0, 0.12, 0.30, 0, phenotype=UNSURE)
-_DOT = LesionState(3, 3.0, 0.12, 0.30, 0, phenotype=UNSURE)
+_TINY = LesionState(5, 3.0, 0.12, 0.30, 0, phenotype=UNSURE, near_limit=True)
+_DOT = LesionState(3, 3.0, 0.12, 0.30, 0, phenotype=UNSURE, near_limit=True)
 _SWITCH = LesionState(15, 3.8, 0.14, 0.30, 16)
-_NEAR = LesionState(15, 1.95, 0.045, 0.28, 10, irregularity=0.05, phenotype=UNSURE)
+_NEAR = LesionState(15, 1.95, 0.045, 0.28, 10, irregularity=0.05, phenotype=UNSURE, near_limit=True)
 
 FULL = (
     LesionCase("M1", (30, 40, 22), (_RING, replace(_RING, diameter_mm=26, oedema_mm=17)), "ring with core"),
@@ -128,7 +131,7 @@ SYSTEMIC_START_DAY = 7
 PRESCRIPTION_GY = 20.0
 
 
-def context_of(cases, timepoint):
+def context_of(cases, timepoint, dsc_flip_deg=30.0):
     """Clinical context of one time point, in plain values for JSON.
 
     Returns
@@ -149,7 +152,7 @@ def context_of(cases, timepoint):
         "protocol": {
             "preload": False,
             "leakage_correction": True,
-            "flip_deg": 30.0,
+            "flip_deg": dsc_flip_deg,
             "te_ms": 30.0,
             "field_t": 3.0,
         },

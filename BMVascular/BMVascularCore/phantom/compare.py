@@ -94,7 +94,7 @@ def fusion_errors(patient, run):
         Lesion name to mm.
     """
     point = patient.timepoints[run.planning.timepoint]
-    true = point.truth.transforms["CT_to_T1c"]
+    true = point.truth.transforms["ct_to_t1c"]
     found = run.planning.registration.transform
     errors = {}
     for truth in point.truth.lesions:

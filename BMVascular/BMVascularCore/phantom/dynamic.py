@@ -53,10 +53,8 @@ class DynamicProtocol:
         }
 
 
-# Single dose without preload at a low flip angle (Boxerman 2020, doi:10.1093/neuonc/noaa141), and
-# the steeper angle that mixes in T1 leakage.
-DSC_FLIP_30 = DynamicProtocol(80, 1.5, 1.5, 0.030, 30.0, 30.0, 45.0)
-DSC_FLIP_60 = DynamicProtocol(80, 1.5, 1.5, 0.030, 60.0, 30.0, 45.0)
+# Single dose without preload at a low flip angle (Boxerman 2020, doi:10.1093/neuonc/noaa141).
+DSC = DynamicProtocol(80, 1.5, 1.5, 0.030, 30.0, 30.0, 45.0)
 DCE = DynamicProtocol(60, 5.2, 0.005, 0.0015, 15.0, 33.0, 5.0)
 VFA_FLIPS_DEG = (2.0, 5.0, 10.0, 15.0)
 

@@ -1,7 +1,7 @@
 """The simulated patient: two time points with images, context and truth, from one seed."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,7 +14,7 @@ from BMVascularCore.phantom.ct import ct_transform, planning_ct
 from BMVascularCore.phantom.dose import TargetDose, dose_volume
 from BMVascularCore.phantom.dynamic import (
     DCE,
-    DSC_FLIP_30,
+    DSC,
     DynamicProtocol,
     coarse_shares,
     dynamic_series,
@@ -43,9 +43,7 @@ class Size:
 
 
 SIZES = {
-    "full": Size(
-        case_data.FULL, 1.0, (2.0, 2.0, 4.0), (28, 112, 96), DSC_FLIP_30, DCE, (0.7, 0.7, 1.0), 1.0, 3
-    ),
+    "full": Size(case_data.FULL, 1.0, (2.0, 2.0, 4.0), (28, 112, 96), DSC, DCE, (0.7, 0.7, 1.0), 1.0, 3),
     "small": Size(
         case_data.SMALL,
         2.0,
@@ -134,7 +132,7 @@ def uid_of(seed, *words):
     return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'big')}"
 
 
-def build_patient(seed=1, size="full", progress=None):
+def build_patient(seed=1, size="full", progress=None, dsc_flip_deg=30.0):
     """Build the simulated patient.
 
     Parameters
@@ -144,6 +142,8 @@ def build_patient(seed=1, size="full", progress=None):
     size : {"full", "small"}
         "small" has coarser grids, fewer frames and fewer lesions.
     progress : callable, optional
+    dsc_flip_deg : float
+        Flip angle of the DSC. 30 keeps T1 leakage small; 60 without preload shows it.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def build_patient(seed=1, size="full", progress=None):
         raise InputError(
             f"seed {seed!r} is not a whole number of 0 or more", "simulated patient", "Give 1, 2, ..."
         )
-    builder = _Builder(int(seed), size, progress or silent)
+    builder = _Builder(int(seed), size, progress or silent, float(dsc_flip_deg))
     timepoints = [builder.timepoint(index) for index in range(2)]
     builder.progress(1.0, "simulated patient is complete")
     return SimulatedPatient(
@@ -177,9 +177,9 @@ def build_patient(seed=1, size="full", progress=None):
 class _Builder:
     """Builds one time point after the other; keeps what both share."""
 
-    def __init__(self, seed, size, progress):
+    def __init__(self, seed, size, progress, dsc_flip_deg):
         self.seed = seed
-        self.size = SIZES[size]
+        self.size = replace(SIZES[size], dsc=replace(SIZES[size].dsc, flip_deg=dsc_flip_deg))
         self.progress = progress
         self.individual = Individual.of_seed(self.rng("individual"))
         self.centres = None
@@ -229,7 +229,7 @@ class _Builder:
             for row in truth.lesions
             if row["present"]
         ]
-        context = case_data.context_of(self.size.cases, index)
+        context = case_data.context_of(self.size.cases, index, self.size.dsc.flip_deg)
         study_uid = uid_of(self.seed, "study", index)
         return TimePoint(label, volumes, series, truth, seeds, context, case_data.DAYS[index], study_uid)
 

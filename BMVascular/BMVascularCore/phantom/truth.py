@@ -161,6 +161,7 @@ def lesion_row(model, number, case, volumes, coverage):
     seed = _seed_point(model, number, centre, volumes)
     row.update(
         phenotype=state.phenotype,
+        near_limit=state.near_limit,
         volume_ml=shape.volume_ml,
         diameter_mm=shape.diameter_mm,
         longest_diameter_mm=longest_diameter_mm(shape),

@@ -1,12 +1,14 @@
 """The simulated patient's shapes, kinetics, signals and dose against closed forms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy.integrate import quad
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.phantom import kinetics, sampling, shapes, signals
+from BMVascularCore.phantom import dynamic, kinetics, sampling, shapes, signals
 from BMVascularCore.phantom.dose import TargetDose, dose_volume, total_dose
 from BMVascularCore.phantom.tissue import TISSUES, Tissue
 from BMVascularCore.volume import Geometry
@@ -94,6 +96,19 @@ def test_without_leak_the_area_of_tissue_is_its_plasma_volume():
     assert areas[0.06] / areas[0.015] == pytest.approx(4.0, rel=1e-6)
     artery, _ = injection.compartments(TISSUES["artery"], times)
     assert areas[0.06] / artery.sum() == pytest.approx(0.06 / 0.58, rel=0.01)
+
+
+def test_leak_lowers_or_raises_the_dsc_tail_by_flip_angle():
+    """The steeper the flip angle, the more T1 leakage pulls the tail down; at 30 degrees T2* wins."""
+    tissue = Tissue("x", 0.85, 1.45, 0.1, 0.065, vp=0.03, mtt_s=4.0, ktrans_per_min=0.15, ve=0.3)
+    tails = {}
+    for flip in (30.0, 60.0, 90.0):
+        protocol = replace(dynamic.DSC, flip_deg=flip)
+        injection = kinetics.Injection(protocol.arrival_s, protocol.times_s[-1])
+        signal = dynamic.dsc_curve(tissue, protocol, injection)
+        tails[flip] = -np.log(signal[-10:].mean() / signal[10:18].mean()) / protocol.echo_time_s
+    assert tails[30.0] > tails[60.0] > tails[90.0]
+    assert tails[30.0] > 0
 
 
 def test_spoiled_gradient_echo_at_the_ernst_angle_and_long_tr():
