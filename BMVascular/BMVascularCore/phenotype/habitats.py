@@ -193,12 +193,14 @@ def _draw_sums(places, mask, scan, name, part, rules):
     """Habitat sums (voxels) of every draw: blocks resampled, references shifted; shape (draws, 4)."""
     settings = rules["habitats"]
     seed, draws = rules["monte_carlo"]["seed"], settings["draws"]
-    log_k, log_v, error_k, error_v = (np.asarray(place, np.float32) for place in places)
+    # the spread over draws comes from blocks and references: some thousand voxels tell it
+    thin = slice(None, None, 1 + len(places[0]) // settings["draw_voxels"])
+    log_k, log_v, error_k, error_v = (np.asarray(place, np.float32)[thin] for place in places)
     shift_k, shift_v = (shift.astype(np.float32) for shift in _shared_shifts(rules, draws, seed))
     blocks = blocks_of(mask, settings["block_mm"], scan.geometry.spacing_kji_mm)
-    counts = stream(seed, "habitat blocks", name, part).multinomial(
-        blocks.max() + 1, np.full(blocks.max() + 1, 1.0 / (blocks.max() + 1)), draws
-    )
+    n_blocks, n_voxels, blocks = blocks.max() + 1, blocks.size, blocks[thin]
+    picks = stream(seed, "habitat blocks", name, part)
+    counts = picks.multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), draws)
     sums = np.zeros((draws, len(HABITATS)))
     for draw in range(draws):
         weight = counts[draw][blocks].astype(np.float32)
@@ -207,7 +209,7 @@ def _draw_sums(places, mask, scan, name, part, rules):
         both, any_leaky, any_high = (leaky * high) @ weight, leaky @ weight, high @ weight
         total = weight.sum()
         sums[draw] = both, any_high - both, any_leaky - both, total - any_leaky - any_high + both
-        sums[draw] *= blocks.size / max(total, 1)
+        sums[draw] *= n_voxels / max(total, 1)
     return sums
 
 

@@ -261,3 +261,11 @@ def test_longest_diameter_of_a_box():
     mask[2:12, 5, 5:9] = True
     expected = np.linalg.norm((10 * 3, 0, 3))
     assert longest_diameter_mm(mask, Geometry((20, 20, 20), (1, 1, 3))) == pytest.approx(expected)
+
+
+def test_noise_in_the_air_does_not_look_like_a_wrong_unit(scan):
+    labels, parts, maps = scan
+    air = np.abs(0.02 * np.random.default_rng(5).standard_normal(labels.array.shape)).astype(np.float32)
+    noisy = {**maps, "rcbv": maps["rcbv"].like(maps["rcbv"].array + air)}
+    found = assess_lesions(labels, noisy, parts, PROTOCOL, with_habitats=False)
+    assert value(found.lesions[0], "rcbv")["value"] == pytest.approx(3.5, rel=0.05)
