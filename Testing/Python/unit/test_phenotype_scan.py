@@ -55,6 +55,20 @@ def test_habitat_volumes_against_the_truth(result):
         assert total == pytest.approx(whole * lesion["habitats"]["assessed_share"], rel=1e-6)
 
 
+@pytest.mark.parametrize("noise", [0.1, 0.4])
+def test_habitat_volumes_of_small_lesions_in_noise(noise):
+    places = (
+        ((35, 20, 10), 5.5, 8, 0.13, 3.5),
+        ((-40, -20, 5), 6, 3, 0.012, 1.1),
+        ((20, -50, -10), 6, 4, 0.13, 1.0),
+    )
+    labels, parts, maps = head_scan(1.5, noise, lesions=places)
+    found = assess_lesions(labels, maps, parts, PROTOCOL).lesions
+    keys = ("leaky_high_volume", "low_perfusion", "leaky_low_volume")
+    for lesion, key in zip(found, keys, strict=True):
+        assert habitat_ml(lesion, key)["volume_ml"] == pytest.approx(lesion["facts"]["volume_ml"], rel=0.10)
+
+
 def test_a_lesion_of_two_halves_is_spatially_mixed(scan):
     labels, parts, maps = head_scan(lesions=(((35, 20, 10), 12, 8, 0.15, 3.6),))
     half = (labels.array > 0) & (
@@ -269,3 +283,15 @@ def test_noise_in_the_air_does_not_look_like_a_wrong_unit(scan):
     noisy = {**maps, "rcbv": maps["rcbv"].like(maps["rcbv"].array + air)}
     found = assess_lesions(labels, noisy, parts, PROTOCOL, with_habitats=False)
     assert value(found.lesions[0], "rcbv")["value"] == pytest.approx(3.5, rel=0.05)
+
+
+def test_every_row_has_every_column():
+    places = ((35, 20, 10), 3, 4, 0.1, 3.0), ((-40, -20, 5), 9, 3, 0.1, 3.0)
+    labels, parts, maps = head_scan(2.0, lesions=places)
+    found = assess_lesions(labels, maps, parts, PROTOCOL)
+    assert found.rows[0].keys() == found.rows[1].keys()
+    assert (
+        found.rows[0]["habitat_leaky_high_volume_ml"] is None
+        and "10 mm" in found.lesions[0]["habitats"]["reason"]
+    )
+    assert found.rows[1]["habitat_leaky_high_volume_ml"] > 0 and found.rows[0]["irregularity"] is None
