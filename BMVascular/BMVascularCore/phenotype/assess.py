@@ -99,8 +99,15 @@ def assess_values(lesions, context=None, table=None, progress=None):
         lesions=found,
         patient=patient_summary(found),
         table=table.provenance(),
-        warnings=[*context.warnings, *warnings],
+        warnings=[*context.warnings, *warnings, *_protocol_warning(found)],
     )
+
+
+def _protocol_warning(lesions):
+    effects = {gate["effect"] for item in lesions for gate in item["gates"] if gate["gate"] == "protocol"} - {
+        ""
+    }
+    return [f"{effect}. State the protocol in the context." for effect in sorted(effects)]
 
 
 def uncertainties(lesion, context, rules):

@@ -17,7 +17,8 @@ The context is a JSON object; every entry is optional::
       "label_irradiated": false,                    label irradiated lesions all the same
       "pet_tracer": "FET",
       "lesions": {"M1": {"near_vessel": true, "near_skull": false, "t1_bright": true,
-                         "hypoperfused_before_srs": false, "central_restriction": true}}
+                         "hypoperfused_before_srs": false, "central_restriction": true,
+                         "pet_positive_read": true}}
     }
 
 Types of treatment: SRS, RT, anti-VEGF, steroid, ICI, other. Dates are ISO (YYYY-MM-DD); days count from

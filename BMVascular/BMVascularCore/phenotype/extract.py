@@ -63,11 +63,14 @@ def _median(values):
 
 
 def _background(scan, key):
-    # every other voxel is plenty for a median over the head
+    # every other voxel is plenty for a median; near the lesions it is tissue, far away it may be air
     thin = (slice(None, None, 2),) * 3
-    values = scan.maps[key][thin]
-    far = np.isfinite(values) & ~scan.abnormal[thin] & (scan.distance_mm[thin] > 5.0)
-    return float(np.median(values[far])) if far.sum() >= 50 else None
+    values, distance = scan.maps[key][thin], scan.distance_mm[thin]
+    normal = np.isfinite(values) & ~scan.abnormal[thin] & (distance > 5.0)
+    for part in (normal & (distance <= 15.0), normal):
+        if part.sum() >= 50:
+            return float(np.median(values[part]))
+    return None
 
 
 def _settle_adc(scan):

@@ -6,6 +6,7 @@ Fixed limits instead of clusters, so that two dates can be compared. Names descr
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 from scipy.special import ndtr
 
 from BMVascularCore.phenotype.regions import REGIONS, blocks_of, excluded_voxels, regions_of
@@ -118,20 +119,36 @@ def _reference(scan, box, mask):
 
 
 def _places(scan, box, mask, ratio, ktrans, rules):
+    """Logarithms of both values over their splits and their standard errors, each of shape (voxels,).
+
+    Values are averaged over a small neighbourhood inside the mask: noise would otherwise push voxels over the
+    splits twice, once by itself and once by the membership that allows for it.
+    """
     settings = rules["habitats"]
     spreads = {spec["id"]: spec["rel_sd"] for spec in rules["inputs"]}
-    tiny = 1e-6
-    values = (np.maximum(ktrans[mask], tiny), np.maximum(ratio[mask], tiny))
-    splits = (settings["ktrans_split_per_min"], settings["volume_split"])
-    logs = [np.log(value / split) for value, split in zip(values, splits, strict=True)]
-    errors = []
-    for key, raw in (("ktrans", ktrans), ("rcbv", scan.maps["rcbv"][box])):
-        relative = np.full(int(mask.sum()), settings["voxel_wcv"])
-        if f"{key}_se" in scan.maps:
-            own = scan.maps[f"{key}_se"][box][mask] / np.maximum(np.abs(raw[mask]), tiny)
-            relative = np.where(np.isfinite(own), np.hypot(np.minimum(own, 10.0), spreads[key]), relative)
-        errors.append(log_sd(relative))
+    splits = {"ktrans": settings["ktrans_split_per_min"], "rcbv": settings["volume_split"]}
+    sigma = [settings["smooth_mm"] / spacing for spacing in scan.geometry.spacing_kji_mm]
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="constant")[mask]
+    kernel_ml = (2.0 * np.sqrt(np.pi) * settings["smooth_mm"]) ** 3 / 1000.0
+    logs, errors = [], []
+    for key, values in (("ktrans", ktrans), ("rcbv", ratio)):
+        # far below the split it no longer matters how far
+        place = np.where(mask, np.log(np.maximum(np.where(mask, values, 1.0) / splits[key], 0.05)), 0.0)
+        logs.append(ndimage.gaussian_filter(place, sigma, mode="constant")[mask] / weight)
+        native_ml = max(scan.native_voxel_ml[key], scan.geometry.voxel_ml)
+        averaged = np.maximum(weight * kernel_ml / native_ml, 1.0)
+        relative = _voxel_errors(scan, key, box, mask, settings["voxel_wcv"]) / np.sqrt(averaged)
+        errors.append(log_sd(np.hypot(relative, spreads[key])))
     return logs[0], logs[1], errors[0], errors[1]
+
+
+def _voxel_errors(scan, key, box, mask, default):
+    relative = np.full(int(mask.sum()), default)
+    if f"{key}_se" in scan.maps:
+        values = np.maximum(np.abs(scan.maps[key][box][mask]), 1e-6)
+        own = scan.maps[f"{key}_se"][box][mask] / values
+        relative = np.where(np.isfinite(own), np.minimum(own, 10.0), relative)
+    return relative
 
 
 def memberships(log_k, log_v, error_k, error_v):
@@ -193,12 +210,14 @@ def _draw_sums(places, mask, scan, name, part, rules):
     """Habitat sums (voxels) of every draw: blocks resampled, references shifted; shape (draws, 4)."""
     settings = rules["habitats"]
     seed, draws = rules["monte_carlo"]["seed"], settings["draws"]
-    log_k, log_v, error_k, error_v = (np.asarray(place, np.float32) for place in places)
+    # the spread over draws comes from blocks and references: some thousand voxels tell it
+    thin = slice(None, None, 1 + len(places[0]) // settings["draw_voxels"])
+    log_k, log_v, error_k, error_v = (np.asarray(place, np.float32)[thin] for place in places)
     shift_k, shift_v = (shift.astype(np.float32) for shift in _shared_shifts(rules, draws, seed))
     blocks = blocks_of(mask, settings["block_mm"], scan.geometry.spacing_kji_mm)
-    counts = stream(seed, "habitat blocks", name, part).multinomial(
-        blocks.max() + 1, np.full(blocks.max() + 1, 1.0 / (blocks.max() + 1)), draws
-    )
+    n_blocks, n_voxels, blocks = blocks.max() + 1, blocks.size, blocks[thin]
+    picks = stream(seed, "habitat blocks", name, part)
+    counts = picks.multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), draws)
     sums = np.zeros((draws, len(HABITATS)))
     for draw in range(draws):
         weight = counts[draw][blocks].astype(np.float32)
@@ -207,7 +226,7 @@ def _draw_sums(places, mask, scan, name, part, rules):
         both, any_leaky, any_high = (leaky * high) @ weight, leaky @ weight, high @ weight
         total = weight.sum()
         sums[draw] = both, any_high - both, any_leaky - both, total - any_leaky - any_high + both
-        sums[draw] *= blocks.size / max(total, 1)
+        sums[draw] *= n_voxels / max(total, 1)
     return sums
 
 

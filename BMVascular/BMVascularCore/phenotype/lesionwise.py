@@ -4,7 +4,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.phenotype.assess import assess_values
 from BMVascularCore.phenotype.context import check_names, parse_context
 from BMVascularCore.phenotype.extract import lesion_inputs, settle_units
-from BMVascularCore.phenotype.habitats import find_habitats
+from BMVascularCore.phenotype.habitats import HABITATS, find_habitats
 from BMVascularCore.phenotype.inputs import LesionInputs
 from BMVascularCore.phenotype.rules import load_table
 from BMVascularCore.phenotype.scan import OEDEMA, build_scan
@@ -71,14 +71,16 @@ def assess_lesions(
 
 
 def _add_habitats(result, scan, inputs, labels, rules, progress):
-    found = find_habitats(scan, inputs, labels, rules, progress)
-    result.habitats, result.memberships = found.labels, found.memberships
+    maps = find_habitats(scan, inputs, labels, rules, progress)
+    result.habitats, result.memberships = maps.labels, maps.memberships
     for lesion, row in zip(result.lesions, result.rows, strict=True):
-        habitats = found.lesions[lesion["label"]]
+        habitats = maps.lesions[lesion["label"]]
         lesion["habitats"] = habitats
         row["spatially_mixed"] = habitats["lesion"]["spatially_mixed"] if habitats["assessable"] else None
-        for part in habitats["lesion"]["habitats"] if habitats["assessable"] else ():
-            row[f"habitat_{part['habitat']}_ml"] = part["volume_ml"]
+        volumes = habitats["lesion"]["habitats"] if habitats["assessable"] else ()
+        found = {part["habitat"]: part["volume_ml"] for part in volumes}
+        # every row has every column: the first row names the columns of the table
+        row.update({f"habitat_{key}_ml": found.get(key) for key in HABITATS})
 
 
 def _check_maps(maps):

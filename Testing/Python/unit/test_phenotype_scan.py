@@ -55,6 +55,20 @@ def test_habitat_volumes_against_the_truth(result):
         assert total == pytest.approx(whole * lesion["habitats"]["assessed_share"], rel=1e-6)
 
 
+@pytest.mark.parametrize("noise", [0.1, 0.4])
+def test_habitat_volumes_of_small_lesions_in_noise(noise):
+    places = (
+        ((35, 20, 10), 5.5, 8, 0.13, 3.5),
+        ((-40, -20, 5), 6, 3, 0.012, 1.1),
+        ((20, -50, -10), 6, 4, 0.13, 1.0),
+    )
+    labels, parts, maps = head_scan(1.5, noise, lesions=places)
+    found = assess_lesions(labels, maps, parts, PROTOCOL).lesions
+    keys = ("leaky_high_volume", "low_perfusion", "leaky_low_volume")
+    for lesion, key in zip(found, keys, strict=True):
+        assert habitat_ml(lesion, key)["volume_ml"] == pytest.approx(lesion["facts"]["volume_ml"], rel=0.10)
+
+
 def test_a_lesion_of_two_halves_is_spatially_mixed(scan):
     labels, parts, maps = head_scan(lesions=(((35, 20, 10), 12, 8, 0.15, 3.6),))
     half = (labels.array > 0) & (
@@ -261,3 +275,23 @@ def test_longest_diameter_of_a_box():
     mask[2:12, 5, 5:9] = True
     expected = np.linalg.norm((10 * 3, 0, 3))
     assert longest_diameter_mm(mask, Geometry((20, 20, 20), (1, 1, 3))) == pytest.approx(expected)
+
+
+def test_noise_in_the_air_does_not_look_like_a_wrong_unit(scan):
+    labels, parts, maps = scan
+    air = np.abs(0.02 * np.random.default_rng(5).standard_normal(labels.array.shape)).astype(np.float32)
+    noisy = {**maps, "rcbv": maps["rcbv"].like(maps["rcbv"].array + air)}
+    found = assess_lesions(labels, noisy, parts, PROTOCOL, with_habitats=False)
+    assert value(found.lesions[0], "rcbv")["value"] == pytest.approx(3.5, rel=0.05)
+
+
+def test_every_row_has_every_column():
+    places = ((35, 20, 10), 3, 4, 0.1, 3.0), ((-40, -20, 5), 9, 3, 0.1, 3.0)
+    labels, parts, maps = head_scan(2.0, lesions=places)
+    found = assess_lesions(labels, maps, parts, PROTOCOL)
+    assert found.rows[0].keys() == found.rows[1].keys()
+    assert (
+        found.rows[0]["habitat_leaky_high_volume_ml"] is None
+        and "10 mm" in found.lesions[0]["habitats"]["reason"]
+    )
+    assert found.rows[1]["habitat_leaky_high_volume_ml"] > 0 and found.rows[0]["irregularity"] is None
