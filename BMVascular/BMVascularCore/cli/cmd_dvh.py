@@ -13,17 +13,28 @@ HELP = "Dose-volume histograms and radiosurgery indices (review, no dose calcula
 
 def add_arguments(parser):
     """Options of the command."""
-    parser.add_argument("--dose", required=True, metavar="FILE", help="RTDOSE of the whole plan, or a dose image")
-    parser.add_argument("--structures", required=True, metavar="FILE", help="RTSTRUCT, label image or .seg.nrrd")
     parser.add_argument(
-        "--prescription", required=True, metavar="GY", help="prescription dose, or NAME=GY,NAME=GY by structure"
+        "--dose", required=True, metavar="FILE", help="RTDOSE of the whole plan, or a dose image"
     )
-    parser.add_argument("--brain", metavar="NAME", help="structure that is the brain, for V12 of brain minus targets")
+    parser.add_argument(
+        "--structures", required=True, metavar="FILE", help="RTSTRUCT, label image or .seg.nrrd"
+    )
+    parser.add_argument(
+        "--prescription",
+        required=True,
+        metavar="GY",
+        help="prescription dose, or NAME=GY,NAME=GY by structure",
+    )
+    parser.add_argument(
+        "--brain", metavar="NAME", help="structure that is the brain, for V12 of brain minus targets"
+    )
     parser.add_argument("--targets", metavar="NAMES", help="names of the targets, separated by commas")
     parser.add_argument("--fractions", type=int, metavar="N", help="number of fractions, for BED and EQD2")
     parser.add_argument("--names", metavar="CSV", help="name,label of a label image")
     parser.add_argument("--dose-units", choices=("gy", "cgy"), help="units of a dose image")
-    parser.add_argument("--end-caps", choices=END_CAPS, default="shape", help="what lies beyond the last contours")
+    parser.add_argument(
+        "--end-caps", choices=END_CAPS, default="shape", help="what lies beyond the last contours"
+    )
 
 
 def run(args, folder, call):
@@ -37,7 +48,11 @@ def run(args, folder, call):
     for text in review.warnings:
         call.warn(text)
     write_table(folder.file("metrics.csv"), review.rows, COLUMNS)
-    write_table(folder.file("dvh.csv"), _curve_rows(review.dvhs), ("structure", "dose_gy", "volume_percent", "volume_ml"))
+    write_table(
+        folder.file("dvh.csv"),
+        _curve_rows(review.dvhs),
+        ("structure", "dose_gy", "volume_percent", "volume_ml"),
+    )
     call.units.update({"dose_gy": "Gy", "volume_percent": "%", "volume_ml": "mL"})
     summary = {
         "structures": len(review.rows),

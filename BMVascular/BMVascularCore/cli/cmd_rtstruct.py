@@ -18,11 +18,17 @@ HELP = "Labels as DICOM RT Structure Set on the planning series"
 
 def add_arguments(parser):
     """Options of the command."""
-    parser.add_argument("--ct", required=True, metavar="DIR", help="planning series (CT, or MR for Gamma Knife)")
+    parser.add_argument(
+        "--ct", required=True, metavar="DIR", help="planning series (CT, or MR for Gamma Knife)"
+    )
     parser.add_argument("--labels", required=True, metavar="FILE", help="label image or .seg.nrrd")
     parser.add_argument("--names", metavar="CSV", help="name,label and optionally type,colour (r g b)")
-    parser.add_argument("--types", metavar="NAME=TYPE", nargs="+", default=[], help="ROI types, for example M1=GTV")
-    parser.add_argument("--registration", metavar="TFM", help="maps planning points to points of the labels' series")
+    parser.add_argument(
+        "--types", metavar="NAME=TYPE", nargs="+", default=[], help="ROI types, for example M1=GTV"
+    )
+    parser.add_argument(
+        "--registration", metavar="TFM", help="maps planning points to points of the labels' series"
+    )
     parser.add_argument("--moving", metavar="DIR", help="the labels' series, for the registration object")
     parser.add_argument("--series", metavar="UID", help="which series of --ct, where it holds several")
     parser.add_argument("--allow-thick-slices", action="store_true", help="plan on slices above the limit")
@@ -38,7 +44,9 @@ def run(args, folder, call):
     names = {_label(row, args.names): row["name"] for row in rows}
     found = read_structures(call.add_input("labels", args.labels), names)
     if found.from_contours:
-        raise InputError("is a structure set already", Path(args.labels).name, "Give a label image or .seg.nrrd.")
+        raise InputError(
+            "is a structure set already", Path(args.labels).name, "Give a label image or .seg.nrrd."
+        )
     if args.moving and not args.registration:
         raise InputError("is given without a registration", "--moving", "Add --registration TFM.")
     transform = None
@@ -56,7 +64,9 @@ def run(args, folder, call):
     data.save_as(folder.file("rtstruct.dcm"), enforce_file_format=True)
     if args.moving:
         moving = read_planning_series(call.add_input("moving", args.moving), allow_thick=True)
-        build_registration(series, moving, transform).save_as(folder.file("reg.dcm"), enforce_file_format=True)
+        build_registration(series, moving, transform).save_as(
+            folder.file("reg.dcm"), enforce_file_format=True
+        )
     return {
         "structures": table,
         "modality": series.modality,
@@ -89,7 +99,9 @@ def _trace(structures, types, series, transform, call):
         call.warn(text)
     unknown = [name for name in types if name not in {s.name for s in structures}]
     if unknown:
-        raise InputError(f"no structure is called {unknown[0]}", "--types", "Use the names in the label file.")
+        raise InputError(
+            f"no structure is called {unknown[0]}", "--types", "Use the names in the label file."
+        )
     rois, table = [], []
     progress = share_of(call.progress, 0.0, 0.9)
     for n, (structure, name) in enumerate(zip(structures, clean, strict=True)):

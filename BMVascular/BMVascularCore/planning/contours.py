@@ -69,9 +69,7 @@ def trace_mask(mask, geometry, target, transform=None, name="structure"):
     stack[:, [0, -1], :] = 0
     stack[:, :, [0, -1]] = 0
     cell_mm3 = float(np.prod(fine.spacing_mm))
-    level = matched_level(
-        lambda value: enclosed_area(stack, value) * cell_mm3, field.volume_mm3, stack.max()
-    )
+    level = matched_level(lambda value: enclosed_area(stack, value) * cell_mm3, field.volume_mm3, stack.max())
     contours = []
     for k, lines in _by_slice(level_lines(stack, level)).items():
         for polygon in join_holes(lines):

@@ -163,8 +163,14 @@ def _require_tags(headers, name):
                 name,
                 "Export the series as single-frame images.",
             )
-        for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID",
-                    "SOPInstanceUID", "StudyInstanceUID"):
+        for tag in (
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+            "FrameOfReferenceUID",
+            "SOPInstanceUID",
+            "StudyInstanceUID",
+        ):
             if not header.get(tag):
                 raise InputError(f"an image lacks {tag}", name, "Export the series again from its source.")
     if len(headers) < 2:
@@ -219,8 +225,10 @@ def _refuse_tilt(headers, places, normal, name):
     is_ct = str(headers[0].Modality) == "CT"
     limit = planning_rules()["gantry_tilt_deg"]
     if lean > limit or (is_ct and abs(tilt) > limit):
-        degrees = lean if lean > limit else tilt
-        raise InputError(f"has a gantry tilt of {_degrees(degrees, tilt)} deg", name, _RESAMPLE)
+        steps = np.diff(places @ normal)
+        uneven = np.ptp(steps) > planning_rules()["slice_step_tolerance_mm"]
+        also = f" and slice distances from {steps.min():.2f} to {steps.max():.2f} mm" if uneven else ""
+        raise InputError(f"has a gantry tilt of {_degrees(lean, tilt)} deg{also}", name, _RESAMPLE)
 
 
 def _degrees(lean, tilt):
@@ -266,9 +274,13 @@ def _thickness_notes(headers, step, name, allow_thick):
             "Plan on thinner slices, or add --allow-thick-slices.",
         )
     if step > rules["warn"]:
-        notes.append(f"slices are {step:.2f} mm apart; {rules['warn']:g} mm or less is wanted for small targets")
+        notes.append(
+            f"slices are {step:.2f} mm apart; {rules['warn']:g} mm or less is wanted for small targets"
+        )
     if abs(stated - step) > 0.05 * step:
-        notes.append(f"slice thickness is {stated:.2f} mm at a slice distance of {step:.2f} mm (gap or overlap)")
+        notes.append(
+            f"slice thickness is {stated:.2f} mm at a slice distance of {step:.2f} mm (gap or overlap)"
+        )
     return notes
 
 

@@ -109,7 +109,9 @@ def _from_rtdose(path):
     except (InvalidDicomError, OSError) as error:
         raise InputError("cannot be read as DICOM", path.name, "Give an RTDOSE file.") from error
     if str(data.get("SOPClassUID")) != RT_DOSE:
-        raise InputError(f"is {data.get('Modality') or 'no DICOM object'}, an RTDOSE is wanted", path.name, "Give it.")
+        raise InputError(
+            f"is {data.get('Modality') or 'no DICOM object'}, an RTDOSE is wanted", path.name, "Give it."
+        )
     warnings = _refuse_kind(data, path.name)
     geometry, flip = _dose_geometry(data, path.name)
     try:
@@ -133,7 +135,9 @@ def _refuse_kind(data, name):
         warnings.append("dose units CGY are not DICOM; the values are taken as centigray")
     elif units != "GY":
         raise InputError(
-            f"dose units are {units or 'missing'}, absolute dose in GY is wanted", name, "Export absolute dose."
+            f"dose units are {units or 'missing'}, absolute dose in GY is wanted",
+            name,
+            "Export absolute dose.",
         )
     kind = str(data.get("DoseType") or "").upper()
     if kind == "ERROR":
@@ -178,7 +182,9 @@ def _frame_offsets(data, frames, origin, normal, name):
     if abs(offsets[0]) > 1e-6:
         # the absolute form of DICOM C.8.8.3.2: patient z of each frame, axial grids only
         if abs(abs(normal[2]) - 1.0) > 1e-4 or abs(offsets[0] - origin[2]) > _STEP_TOLERANCE_MM:
-            raise InputError("states frame positions that do not fit its image position", name, "Export it again.")
+            raise InputError(
+                "states frame positions that do not fit its image position", name, "Export it again."
+            )
         offsets = (offsets - origin[2]) * np.sign(normal[2])
     steps = np.diff(offsets)
     if np.abs(steps - steps.mean()).max() > _STEP_TOLERANCE_MM or abs(steps.mean()) < 1e-3:
@@ -207,7 +213,8 @@ class DoseField:
         where = np.asarray(index_kji, float).T
         values = ndimage.map_coordinates(self.spline, where, order=3, prefilter=False, mode="mirror")
         cell = tuple(
-            np.clip(np.floor(axis).astype(int), 0, max(n - 2, 0)) for axis, n in zip(where, self.array.shape, strict=True)
+            np.clip(np.floor(axis).astype(int), 0, max(n - 2, 0))
+            for axis, n in zip(where, self.array.shape, strict=True)
         )
         kept = np.clip(values, self.low[cell], self.high[cell])
         if len(values):

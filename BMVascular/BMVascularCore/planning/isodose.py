@@ -62,7 +62,9 @@ def share_isodoses(field, surfaces, levels):
     factor = _factor_for(int(cut.sum()))
     _count_parts(field, voxels[cut], owner[cut], factor, levels, volumes)
     step = float(max(field.geometry.spacing_mm)) / factor
-    return IsodoseShares(volumes, _bridges(field, surfaces, levels), _border_levels(field.array, wanted), step)
+    return IsodoseShares(
+        volumes, _bridges(field, surfaces, levels), _border_levels(field.array, wanted), step
+    )
 
 
 def _nearest_lesion(points, surfaces):

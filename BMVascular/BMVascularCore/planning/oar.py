@@ -87,7 +87,12 @@ def constraint_table(dvhs, fractions, include_unverified=True):
                 limit = row.get(f"limit_{unit}")
                 known = np.isfinite(value) and limit is not None
                 table.append(
-                    {**row, "structure": dvh.name, f"value_{unit}": value, "within": bool(value < limit) if known else None}
+                    {
+                        **row,
+                        "structure": dvh.name,
+                        f"value_{unit}": value,
+                        "within": bool(value < limit) if known else None,
+                    }
                 )
     return table
 

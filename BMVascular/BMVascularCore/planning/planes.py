@@ -47,7 +47,9 @@ class PlaneStack:
         """Signed distance in mm to the outline of plane k, negative inside, shape (first, second)."""
         pixel = grid[0][1] - grid[0][0]
         inside = fill_even_odd(self.polygons[k], grid)
-        near = np.where(inside, ndimage.distance_transform_edt(inside), -ndimage.distance_transform_edt(~inside))
+        near = np.where(
+            inside, ndimage.distance_transform_edt(inside), -ndimage.distance_transform_edt(~inside)
+        )
         values = -(near - 0.5 * np.sign(near)) * pixel
         close = np.argwhere(np.abs(near) < 3.0)
         outline = np.concatenate([_dense(polygon, 0.25 * pixel) for polygon in self.polygons[k]])
@@ -124,7 +126,9 @@ def stack_planes(contours, name, slice_step_mm=None):
     steps = np.diff(heights)
     step = slice_step_mm or (float(np.median(steps)) if len(steps) else None)
     if step is None:
-        raise InputError("lies on a single slice of unknown thickness", name, "Add another structure or its CT.")
+        raise InputError(
+            "lies on a single slice of unknown thickness", name, "Add another structure or its CT."
+        )
     warnings = []
     if any(crosses_itself(one[:, :2]) for one in local):
         warnings.append(f"{name}: a contour crosses itself; what lies inside is decided by the even-odd rule")
@@ -132,10 +136,13 @@ def stack_planes(contours, name, slice_step_mm=None):
     areas = np.array([_even_odd_area(plane) for plane in polygons])
     cuts = np.flatnonzero(steps > 1.5 * step) + 1
     if len(cuts):
-        warnings.append(f"{name}: contours leave {len(cuts)} gaps of a slice or more; the gaps are not filled")
+        warnings.append(
+            f"{name}: contours leave {len(cuts)} gaps of a slice or more; the gaps are not filled"
+        )
     parts = np.split(np.arange(len(groups)), cuts)
     return [
-        PlaneStack(heights[p], [polygons[n] for n in p], areas[p], _own_step(heights[p], step), axes) for p in parts
+        PlaneStack(heights[p], [polygons[n] for n in p], areas[p], _own_step(heights[p], step), axes)
+        for p in parts
     ], warnings
 
 

@@ -80,7 +80,9 @@ def require_clean(findings):
     errors = [one for one in findings if one.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise InputError(f"does not pass the check: {errors[0].text}{more}", "structure set", "Nothing was written.")
+        raise InputError(
+            f"does not pass the check: {errors[0].text}{more}", "structure set", "Nothing was written."
+        )
     return [one for one in findings if one.severity == "warning"]
 
 
@@ -103,7 +105,11 @@ def _identity(data, series):
         found.append(_error("frame", "the frame of reference is not that of the planning series"))
     for roi in data.get("StructureSetROISequence") or []:
         if str(roi.get("ReferencedFrameOfReferenceUID", "")) != series.frame_of_reference_uid:
-            found.append(_error("frame", f"{roi.get('ROIName')}: frame of reference is not that of the planning series"))
+            found.append(
+                _error(
+                    "frame", f"{roi.get('ROIName')}: frame of reference is not that of the planning series"
+                )
+            )
     return found
 
 
@@ -119,8 +125,12 @@ def _texts(data):
         values = element.value if element.VM > 1 else [element.value]
         longest = max((len(_as_written(v)) for v in values), default=0)
         if longest > limit:
-            found.append(_error(f"{element.VR.lower()}_length",
-                                f"{element.keyword} is longer than the {limit} characters of {element.VR}"))
+            found.append(
+                _error(
+                    f"{element.VR.lower()}_length",
+                    f"{element.keyword} is longer than the {limit} characters of {element.VR}",
+                )
+            )
     if any(element.tag.is_private for element in data.iterall()):
         found.append(_error("private", "the structure set holds private elements"))
     return found
@@ -133,18 +143,26 @@ def _as_written(value):
 def _references(data, series):
     frames = data.get("ReferencedFrameOfReferenceSequence")
     if not frames:
-        return [_error("references", "the list of referenced images (ReferencedFrameOfReferenceSequence) is missing")]
+        return [
+            _error(
+                "references", "the list of referenced images (ReferencedFrameOfReferenceSequence) is missing"
+            )
+        ]
     found, listed = [], set()
     for frame in frames:
         if str(frame.get("FrameOfReferenceUID", "")) != series.frame_of_reference_uid:
-            found.append(_error("frame", "the referenced frame of reference is not that of the planning series"))
+            found.append(
+                _error("frame", "the referenced frame of reference is not that of the planning series")
+            )
         for study in frame.get("RTReferencedStudySequence") or []:
             if str(study.get("ReferencedSOPInstanceUID", "")) != str(series.first.StudyInstanceUID):
                 found.append(_error("study", "the referenced study is not that of the planning series"))
             for one in study.get("RTReferencedSeriesSequence") or []:
                 if str(one.get("SeriesInstanceUID", "")) != str(series.first.SeriesInstanceUID):
                     found.append(_error("series", "the referenced series is not the planning series"))
-                listed |= {str(i.get("ReferencedSOPInstanceUID")) for i in one.get("ContourImageSequence") or []}
+                listed |= {
+                    str(i.get("ReferencedSOPInstanceUID")) for i in one.get("ContourImageSequence") or []
+                }
     if listed - set(series.sop_uids):
         found.append(_error("image_unknown", "an image is referenced that the planning series does not hold"))
     if set(series.sop_uids) - listed:
@@ -159,21 +177,33 @@ def _roi_tables(data):
     names = [str(roi.get("ROIName", "")).strip().lower() for roi in rois]
     if len(set(numbers)) < len(numbers):
         found.append(_error("roi_number", "two structures have the same number"))
-    found += [_error("name_double", f"two structures are called {n}") for n in set(names) if names.count(n) > 1]
+    found += [
+        _error("name_double", f"two structures are called {n}") for n in set(names) if names.count(n) > 1
+    ]
     if "" in names:
         found.append(_error("name_empty", "a structure has no name"))
     observed = data.get("RTROIObservationsSequence") or []
     for item in (*(data.get("ROIContourSequence") or []), *observed):
         if int(item.get("ReferencedROINumber", -1)) not in numbers:
-            found.append(_error("roi_dangling", "contours or types refer to a structure number that does not exist"))
-    typed = {int(i.get("ReferencedROINumber", -1)): str(i.get("RTROIInterpretedType") or "") for i in observed}
+            found.append(
+                _error("roi_dangling", "contours or types refer to a structure number that does not exist")
+            )
+    typed = {
+        int(i.get("ReferencedROINumber", -1)): str(i.get("RTROIInterpretedType") or "") for i in observed
+    }
     for roi, number in zip(rois, numbers, strict=True):
         kind = typed.get(number, "")
         if not kind:
             found.append(_error("type_empty", f"{roi.get('ROIName')}: the ROI type is empty"))
         elif kind not in roi_rules()["types"]:
-            found.append(_error("type_unknown", f"{roi.get('ROIName')}: '{kind}' is not an ROI type of DICOM"))
-    drawn = {int(i.get("ReferencedROINumber", -1)) for i in data.get("ROIContourSequence") or [] if i.get("ContourSequence")}
+            found.append(
+                _error("type_unknown", f"{roi.get('ROIName')}: '{kind}' is not an ROI type of DICOM")
+            )
+    drawn = {
+        int(i.get("ReferencedROINumber", -1))
+        for i in data.get("ROIContourSequence") or []
+        if i.get("ContourSequence")
+    }
     found += [
         _error("roi_empty", f"{roi.get('ROIName')}: the structure has no contour")
         for roi, number in zip(rois, numbers, strict=True)
@@ -203,7 +233,9 @@ def _contour(part, name, series, images):
         return [_error("coordinates", f"{name}: a contour holds coordinates that are not x, y, z numbers")]
     found = []
     if any(not _DS.match(_as_written(v)) for v in values):
-        found.append(_error("coordinates", f"{name}: a contour holds coordinates that are not decimal strings"))
+        found.append(
+            _error("coordinates", f"{name}: a contour holds coordinates that are not decimal strings")
+        )
     if int(part.get("NumberOfContourPoints", -1)) != len(points):
         found.append(_error("point_count", f"{name}: the stated number of contour points is wrong"))
     if len(points) < 3:
@@ -229,7 +261,11 @@ def _point_array(values):
 def _on_any_slice(points, name, series):
     heights = series.geometry.index_of(points)[:, 0]
     off = np.abs(heights - np.rint(heights)).max() * series.geometry.spacing_mm[2]
-    return [_error("plane", f"{name}: contour points lie off the slices")] if off > _PLANE_TOLERANCE_MM + 2e-4 else []
+    return (
+        [_error("plane", f"{name}: contour points lie off the slices")]
+        if off > _PLANE_TOLERANCE_MM + 2e-4
+        else []
+    )
 
 
 def _placement(points, name, series, k):
@@ -245,7 +281,9 @@ def _placement(points, name, series, k):
     if (index < -0.5).any() or (index > np.asarray(series.geometry.shape[1:]) - 0.5).any():
         found.append(_error("extent", f"{name}: contour points lie outside the image"))
     if len(points) > 1 and np.allclose(points[0], points[-1], atol=1e-6):
-        found.append(Finding("repeated_end", "warning", f"{name}: a contour repeats its first point at the end"))
+        found.append(
+            Finding("repeated_end", "warning", f"{name}: a contour repeats its first point at the end")
+        )
     if crosses_itself(index):
         found.append(_error("crossing", f"{name}: a contour crosses itself"))
     return found
@@ -265,5 +303,7 @@ def _volume(name, volume_ml, mask_ml):
         return []
     tolerance = planning_rules()["structure_set_volume_tolerance"]
     if abs(volume_ml - mask_ml[name]) > tolerance * mask_ml[name]:
-        return [_error("volume", f"{name}: contours hold {volume_ml:.4g} mL, the mask {mask_ml[name]:.4g} mL")]
+        return [
+            _error("volume", f"{name}: contours hold {volume_ml:.4g} mL, the mask {mask_ml[name]:.4g} mL")
+        ]
     return []

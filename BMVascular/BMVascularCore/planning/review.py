@@ -98,8 +98,12 @@ def review_plan(
     _organ_rows(items, rows, field_, brain)
     progress(1.0, "plan review")
     if field_.clamped_share > 0.02:
-        warnings.append("the dose grid is too coarse for its gradients; interpolated dose was held within its neighbours")
-    return PlanReview(list(rows.values()), [i.dvh for i in items], warnings, conventions=_conventions(dose, end_caps))
+        warnings.append(
+            "the dose grid is too coarse for its gradients; interpolated dose was held within its neighbours"
+        )
+    return PlanReview(
+        list(rows.values()), [i.dvh for i in items], warnings, conventions=_conventions(dose, end_caps)
+    )
 
 
 def _conventions(dose, end_caps):
@@ -138,7 +142,9 @@ def _require_prescription(dose, prescription_gy):
 def _choose_targets(structures, brain, targets, warnings):
     names = {s.name.strip().lower(): s.name for s in structures}
     if brain is not None and brain.strip().lower() not in names:
-        raise InputError(f"no structure is called {brain}", "--brain", f"Known: {', '.join(sorted(names.values()))}.")
+        raise InputError(
+            f"no structure is called {brain}", "--brain", f"Known: {', '.join(sorted(names.values()))}."
+        )
     if targets is not None:
         for name in targets:
             if name.strip().lower() not in names:
@@ -150,7 +156,9 @@ def _choose_targets(structures, brain, targets, warnings):
     if not found:
         untyped = {key for key, s in zip(names, structures, strict=True) if not s.kind and key != brain_key}
         if untyped:
-            warnings.append("no structure has the type GTV, CTV or PTV: those without a type are taken as targets")
+            warnings.append(
+                "no structure has the type GTV, CTV or PTV: those without a type are taken as targets"
+            )
         return untyped
     return found
 
@@ -188,7 +196,11 @@ def _base_row(item, field_, dose):
     volume = item.samples.volume_ml
     diameter = float(np.cbrt(6000.0 * volume / np.pi))
     if item.target and diameter < planning_rules()["small_for_grid_voxels"] * grid:
-        item.note = "; ".join(filter(None, [item.note, f"diameter below {planning_rules()['small_for_grid_voxels']:g} dose voxels"]))
+        item.note = "; ".join(
+            filter(
+                None, [item.note, f"diameter below {planning_rules()['small_for_grid_voxels']:g} dose voxels"]
+            )
+        )
     row = dict.fromkeys(COLUMNS)
     row |= {
         "structure": item.structure.name, "type": item.structure.kind, "volume_ml": volume,
@@ -218,7 +230,9 @@ def _target_rows(items, rows, field_, prescription_gy, warnings):
     cut = sorted(level for level in shares.at_border)
     if cut:
         texts = ", ".join(f"{level:g}" for level in cut)
-        warnings.append(f"isodoses reach the border of the dose grid ({texts} Gy): their volumes are left empty")
+        warnings.append(
+            f"isodoses reach the border of the dose grid ({texts} Gy): their volumes are left empty"
+        )
     for item in targets:
         rows[id(item)] |= _indices(item, shares, _prescription_of(item.structure.name, prescription_gy), cut)
         rows[id(item)]["bridged"] = "yes" if item.lesion in shares.bridged else "no"
@@ -238,7 +252,10 @@ def _indices(item, shares, prescription, cut):
     found = {"v12_ml": volume(12.0), "v10_ml": volume(10.0), "prescription_gy": prescription}
     if prescription:
         found |= conformity_metrics(
-            item.samples.volume_ml, item.dvh.volume_at_ml(prescription), volume(prescription), volume(prescription / 2)
+            item.samples.volume_ml,
+            item.dvh.volume_at_ml(prescription),
+            volume(prescription),
+            volume(prescription / 2),
         )
         found["rtog_hi"] = item.dvh.maximum_gy / prescription
         found["rtog_quality"] = item.dvh.minimum_gy / prescription

@@ -44,7 +44,9 @@ def check_names(names):
         text = unicodedata.normalize("NFKD", str(name)).encode("ascii", "ignore").decode()
         text = re.sub(r"[\\\x00-\x1f]", "_", text).strip()
         if not text:
-            raise InputError("a structure has no name that a planning system can read", name or None, "Name it.")
+            raise InputError(
+                "a structure has no name that a planning system can read", name or None, "Name it."
+            )
         if len(text) > LONGEST_NAME:
             raise InputError(
                 f"the name is longer than {LONGEST_NAME} characters", text[:20] + "...", "Shorten it."
@@ -55,7 +57,9 @@ def check_names(names):
         if text != name:
             warnings.append(f"structure {name!r} is written as {text!r}")
         if len(text) > SHORT_NAME:
-            warnings.append(f"structure name {text!r} is longer than {SHORT_NAME} characters; some systems cut it")
+            warnings.append(
+                f"structure name {text!r} is longer than {SHORT_NAME} characters; some systems cut it"
+            )
         clean.append(text)
     return clean, warnings
 
@@ -70,5 +74,7 @@ def check_type(kind, name):
     """
     kind = str(kind).strip().upper()
     if kind not in roi_rules()["types"]:
-        raise InputError(f"'{kind}' is not an ROI type of DICOM", name, "Use GTV, CTV, PTV, ORGAN or CONTROL.")
+        raise InputError(
+            f"'{kind}' is not an ROI type of DICOM", name, "Use GTV, CTV, PTV, ORGAN or CONTROL."
+        )
     return kind

@@ -19,7 +19,14 @@ from BMVascularCore.planning.roi_names import check_names, check_type, colour_of
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 _PATIENT_TAGS = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
-_STUDY_TAGS = ("StudyInstanceUID", "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber")
+_STUDY_TAGS = (
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+)
 NOTE = "Research use only"
 
 

@@ -14,7 +14,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.planning.field import cut_out, matched_level, smooth_mask, soft_fraction
 from BMVascularCore.planning.margins import surface_points
 from BMVascularCore.planning.planes import PlaneStack, stack_planes
-from BMVascularCore.volume import Geometry, Volume, resample
+from BMVascularCore.volume import Geometry, resample
 
 _FINE_MM = 0.3
 _MOST_SAMPLES = 120_000
@@ -104,7 +104,9 @@ def sample_mask(mask, geometry):
     fine = Geometry(tuple(shape.tolist()), tuple(spacing[::-1].tolist()), origin, box.direction)
     values = resample(smooth.volume, fine, None, "linear", 0.0).array
     voxel = fine.voxel_ml * 1000.0
-    level = matched_level(lambda v: float(soft_fraction(values, v).sum()) * voxel, volume_mm3, values.max(), 16)
+    level = matched_level(
+        lambda v: float(soft_fraction(values, v).sum()) * voxel, volume_mm3, values.max(), 16
+    )
     share = soft_fraction(values, level)
     slope = np.sqrt(sum(g * g for g in np.gradient(values)))
     inward = _to_centroid((level - values) / np.maximum(slope, 1e-6), share, 1.0)
@@ -113,7 +115,10 @@ def sample_mask(mask, geometry):
     places = kept + np.moveaxis(inward, 0, -1)[tuple(kept.T)]
     surface = fine.points_of(surface_points(level - values))
     return Samples(
-        fine.points_of(places), share[tuple(kept.T)] * voxel, surface, float(spacing.max()),
+        fine.points_of(places),
+        share[tuple(kept.T)] * voxel,
+        surface,
+        float(spacing.max()),
         f"mask on its own grid, {spacing.max():.2f} mm samples, surface voxels in part",
     )
 
@@ -132,13 +137,17 @@ def _sample_voxels(mask, geometry, step):
     surface = box.geometry.points_of(np.argwhere(rim))
     size = float(np.max(np.asarray(geometry.spacing_kji_mm) * factor))
     weights = share[tuple(kept.T)] * np.prod(factor) * geometry.voxel_ml * 1000.0
-    return Samples(box.geometry.points_of(index), weights, surface, size, f"mask voxels, {size:.2f} mm samples")
+    return Samples(
+        box.geometry.points_of(index), weights, surface, size, f"mask voxels, {size:.2f} mm samples"
+    )
 
 
 def sample_contours(contours, name="structure", slice_step_mm=None, end_caps="shape"):
     """Samples of planar contours; see :func:`sample_structure`."""
     if end_caps not in END_CAPS:
-        raise InputError(f"'{end_caps}' is not a rule for end caps", "--end-caps", f"Use {', '.join(END_CAPS)}.")
+        raise InputError(
+            f"'{end_caps}' is not a rule for end caps", "--end-caps", f"Use {', '.join(END_CAPS)}."
+        )
     blocks, warnings = stack_planes(contours, name, slice_step_mm)
     volume_mm3 = sum(float(block.areas_mm2.sum()) * block.step_mm for block in blocks)
     if volume_mm3 <= 0:
@@ -152,8 +161,12 @@ def sample_contours(contours, name="structure", slice_step_mm=None, end_caps="sh
     surface = np.concatenate([np.asarray(one, float) for one in contours])
     caps = {"shape": "caps following the shape", "half": "half-slice caps", "none": "no caps"}[end_caps]
     return Samples(
-        np.concatenate(points), np.concatenate(weights), surface, step,
-        f"contours, shape-interpolated, {caps}, {step:.2f} mm samples", warnings,
+        np.concatenate(points),
+        np.concatenate(weights),
+        surface,
+        step,
+        f"contours, shape-interpolated, {caps}, {step:.2f} mm samples",
+        warnings,
     )
 
 

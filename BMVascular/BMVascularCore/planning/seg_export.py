@@ -4,7 +4,6 @@ from pathlib import Path
 
 import highdicom
 import numpy as np
-import pydicom
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
@@ -54,7 +53,9 @@ def build_segmentation(series, structures, description=f"Lesions - {NOTE.lower()
         source_images=series.headers,
         pixel_array=pixels,
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(n, s, name) for n, (s, name) in enumerate(zip(structures, names, strict=True), 1)],
+        segment_descriptions=[
+            _segment(n, s, name) for n, (s, name) in enumerate(zip(structures, names, strict=True), 1)
+        ],
         series_instance_uid=highdicom.UID(),
         series_number=901,
         sop_instance_uid=highdicom.UID(),
@@ -74,7 +75,9 @@ def _segment(number, structure, name):
     return SegmentDescription(
         segment_number=number,
         segment_label=name,
-        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure if lesion else codes.SCT.SpatialAndRelationalConcept,
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure
+        if lesion
+        else codes.SCT.SpatialAndRelationalConcept,
         segmented_property_type=codes.SCT.Neoplasm if lesion else codes.SCT.Region,
         algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
         algorithm_identification=_ALGORITHM,

@@ -159,7 +159,9 @@ def _layers_first(image, name):
     array = sitk.GetArrayFromImage(image)
     if image.GetDimension() == 4:
         direction = np.reshape(image.GetDirection(), (4, 4))[:3, :3].ravel()
-        geometry = Geometry(image.GetSize()[2::-1], image.GetSpacing()[:3], image.GetOrigin()[:3], tuple(direction))
+        geometry = Geometry(
+            image.GetSize()[2::-1], image.GetSpacing()[:3], image.GetOrigin()[:3], tuple(direction)
+        )
         return array, geometry
     if image.GetDimension() != 3:
         raise InputError("is not three-dimensional", name, "Give a .seg.nrrd file.")
@@ -171,5 +173,7 @@ def _layers_first(image, name):
 def segment_volume(segment, geometry):
     """The whole-grid mask of a segment as a :class:`Volume`."""
     array = np.zeros(geometry.shape, bool)
-    array[tuple(slice(a, a + n) for a, n in zip(segment.start_kji, segment.mask.shape, strict=True))] = segment.mask
+    array[tuple(slice(a, a + n) for a, n in zip(segment.start_kji, segment.mask.shape, strict=True))] = (
+        segment.mask
+    )
     return Volume(array, geometry, segment.name)

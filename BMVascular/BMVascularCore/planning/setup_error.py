@@ -36,7 +36,9 @@ def rotation_displacement_mm(distance_mm, angle_deg):
     return 2.0 * np.asarray(distance_mm, float) * np.sin(np.radians(angle_deg) / 2.0)
 
 
-def rotation_margins(names, centres_lps_mm, diameters_mm, angle_deg, translation_mm=0.0, isocentre_lps_mm=None):
+def rotation_margins(
+    names, centres_lps_mm, diameters_mm, angle_deg, translation_mm=0.0, isocentre_lps_mm=None
+):
     """Margins of several lesions treated with one isocentre.
 
     Parameters

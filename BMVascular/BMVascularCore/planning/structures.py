@@ -102,7 +102,10 @@ def _is_dicom(path):
 def _from_segmentation(path):
     segments, geometry = read_segmentation(path)
     return StructureSet(
-        [Structure(s.name, s.kind or guess_type(s.name), [], segment_volume(s, geometry), s.colour) for s in segments]
+        [
+            Structure(s.name, s.kind or guess_type(s.name), [], segment_volume(s, geometry), s.colour)
+            for s in segments
+        ]
     )
 
 
@@ -130,17 +133,25 @@ def read_rtstruct(path):
     except (InvalidDicomError, OSError) as error:
         raise InputError("cannot be read as DICOM", name, "Give an RTSTRUCT file.") from error
     if str(data.get("SOPClassUID")) != RT_STRUCTURE_SET:
-        raise InputError(f"is {data.get('Modality', 'no DICOM object')}, an RTSTRUCT is wanted", name, "Give it.")
+        raise InputError(
+            f"is {data.get('Modality', 'no DICOM object')}, an RTSTRUCT is wanted", name, "Give it."
+        )
     kinds = {
         int(item.ReferencedROINumber): str(item.get("RTROIInterpretedType") or "")
         for item in data.get("RTROIObservationsSequence") or []
     }
-    drawn = {int(i.ReferencedROINumber): i for i in data.get("ROIContourSequence") or [] if "ReferencedROINumber" in i}
+    drawn = {
+        int(i.ReferencedROINumber): i
+        for i in data.get("ROIContourSequence") or []
+        if "ReferencedROINumber" in i
+    }
     structures = []
     for roi in data.get("StructureSetROISequence") or []:
         number = int(roi.ROINumber)
         title = str(roi.get("ROIName") or f"ROI {number}")
-        structures.append(_structure(title, kinds.get(number) or guess_type(title, ""), drawn.get(number), name))
+        structures.append(
+            _structure(title, kinds.get(number) or guess_type(title, ""), drawn.get(number), name)
+        )
     frame = _frame_uid(data)
     return StructureSet(structures, frame, True)
 
@@ -169,7 +180,9 @@ def _structure(title, kind, item, file_name):
             continue
         structure.contours.append(points)
     if dropped:
-        structure.warnings.append(f"{title}: {dropped} contours with fewer than three points or left open are passed over")
+        structure.warnings.append(
+            f"{title}: {dropped} contours with fewer than three points or left open are passed over"
+        )
     return structure
 
 
@@ -177,7 +190,9 @@ def _points(part, title, file_name):
     try:
         values = np.array([float(v) for v in part.get("ContourData") or []])
     except (TypeError, ValueError) as error:
-        raise InputError(f"{title} has a coordinate that is not a number", file_name, "Export it again.") from error
+        raise InputError(
+            f"{title} has a coordinate that is not a number", file_name, "Export it again."
+        ) from error
     if len(values) % 3 or not np.isfinite(values).all():
         raise InputError(f"{title} has a contour that is not made of x, y, z", file_name, "Export it again.")
     return values.reshape(-1, 3)

@@ -123,7 +123,9 @@ def make_targets(
     """
     values = [int(v) for v in np.unique(labels.array) if v > 0]
     if not values:
-        raise InputError("holds no lesion", labels.name, "Give a label image with one number for each lesion.")
+        raise InputError(
+            "holds no lesion", labels.name, "Give a label image with one number for each lesion."
+        )
     names = _name_of(names, values)
     margins = {v: {"CTV": _margin(ctv_mm, names[v]), "PTV": _margin(ptv_mm, names[v])} for v in values}
     fields = {v: smooth_mask(labels.array == v, labels.geometry) for v in values}
@@ -132,8 +134,9 @@ def make_targets(
     warnings, targets = [], []
     for n, value in enumerate(values):
         progress(n / len(values), f"target {names[value]}")
-        target = _make_one(names[value], value, fields[value], margins[value], boxes[value], geometry,
-                           transform, barriers)
+        target = _make_one(
+            names[value], value, fields[value], margins[value], boxes[value], geometry, transform, barriers
+        )
         targets.append(target)
         warnings += target.warnings
     method = (
@@ -201,7 +204,10 @@ def _make_one(name, number, field, margins, box, geometry, transform, barriers):
     smooth = resample(field.volume, local, transform, "linear", 0.0).array
     voxel_mm3 = local.voxel_ml * 1000.0
     level = matched_level(
-        lambda value: float(soft_fraction(smooth, value).sum()) * voxel_mm3, field.volume_mm3, smooth.max(), 18
+        lambda value: float(soft_fraction(smooth, value).sum()) * voxel_mm3,
+        field.volume_mm3,
+        smooth.max(),
+        18,
     )
     gtv = level - smooth
     blocked = _blocked(barriers, local)
@@ -218,10 +224,14 @@ def _make_one(name, number, field, margins, box, geometry, transform, barriers):
             ml[kind], masks[kind] = max(enclosed_ml(values, local), ml[before]), (values <= 0) | masks[before]
         before = kind
     centre = local.points_of(np.argwhere(masks["GTV"]).mean(axis=0))
-    target = Target(name, number, {k: Volume(m, local, name) for k, m in masks.items()}, ml, margins, centre, warnings)
+    target = Target(
+        name, number, {k: Volume(m, local, name) for k, m in masks.items()}, ml, margins, centre, warnings
+    )
     smallest = planning_rules()["smallest_lesion_mm"]
     if target.diameter_mm < smallest:
-        warnings.append(f"{name}: diameter {target.diameter_mm:.1f} mm is below {smallest:g} mm; check the volumes")
+        warnings.append(
+            f"{name}: diameter {target.diameter_mm:.1f} mm is below {smallest:g} mm; check the volumes"
+        )
     return target
 
 
@@ -249,7 +259,9 @@ def _row(target):
     row |= {f"{kind.lower()}_ml": target.ml[kind] for kind in KINDS}
     row |= {f"{kind.lower()}_margin_mm": str(target.margins[kind]) for kind in ("CTV", "PTV")}
     row["equivalent_diameter_mm"] = target.diameter_mm
-    row |= dict(zip(("centre_r_mm", "centre_a_mm", "centre_s_mm"), target.centre_lps_mm * (-1, -1, 1), strict=True))
+    row |= dict(
+        zip(("centre_r_mm", "centre_a_mm", "centre_s_mm"), target.centre_lps_mm * (-1, -1, 1), strict=True)
+    )
     row |= {kind.lower(): target.structure_name(kind) for kind in KINDS}
     row["note"] = "; ".join(target.warnings)
     return row

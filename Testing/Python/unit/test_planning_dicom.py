@@ -108,7 +108,11 @@ def test_the_structure_set_refers_to_the_planning_series(series, structure_set):
     assert data.FrameOfReferenceUID == series.frame_of_reference_uid
     assert data.StudyInstanceUID == series.first.StudyInstanceUID
     assert data.SeriesInstanceUID != series.first.SeriesInstanceUID
-    used = {p.ContourImageSequence[0].ReferencedSOPInstanceUID for i in data.ROIContourSequence for p in i.ContourSequence}
+    used = {
+        p.ContourImageSequence[0].ReferencedSOPInstanceUID
+        for i in data.ROIContourSequence
+        for p in i.ContourSequence
+    }
     assert used <= set(series.sop_uids)
     assert [o.RTROIInterpretedType for o in data.RTROIObservationsSequence] == ["GTV", "ORGAN"]
     assert not any(element.tag.is_private for element in data.iterall())
@@ -233,7 +237,9 @@ def test_preflight_compares_the_volume(series, structure_set):
 
 def test_a_set_of_another_ct_is_found(structure_set):
     other = check_planning_series(cases.image_headers(HEIGHTS), "other ct")
-    assert {"frame", "study", "image_unknown", "series"} <= {one.code for one in preflight(structure_set, other)}
+    assert {"frame", "study", "image_unknown", "series"} <= {
+        one.code for one in preflight(structure_set, other)
+    }
 
 
 def test_names_twice_and_no_contours_are_refused(series, structure_set):
@@ -257,7 +263,9 @@ def test_the_registration_takes_mr_points_to_the_ct(tmp_path, series, moving):
     build_registration(series, moving, transform).save_as(path, enforce_file_format=True)
     data = pydicom.dcmread(path)
     assert data.FrameOfReferenceUID == series.frame_of_reference_uid
-    item = next(i for i in data.RegistrationSequence if i.FrameOfReferenceUID == moving.frame_of_reference_uid)
+    item = next(
+        i for i in data.RegistrationSequence if i.FrameOfReferenceUID == moving.frame_of_reference_uid
+    )
     values = item.MatrixRegistrationSequence[0].MatrixSequence[0].FrameOfReferenceTransformationMatrix
     matrix = np.reshape([float(v) for v in values], (4, 4))
     for ct_point in ((0, 0, 0), (30, 0, 0), (0, 40, 0), (0, 0, 50), (-20, 15, 7)):
@@ -265,7 +273,9 @@ def test_the_registration_takes_mr_points_to_the_ct(tmp_path, series, moving):
         assert (matrix @ (*mr_point, 1.0))[:3] == pytest.approx(ct_point, abs=1e-3)
     (found,) = read_registration(path)
     assert np.abs(found.matrix - np.linalg.inv(transform_matrix(transform))).max() < 1e-6
-    assert found.transform().TransformPoint((1.0, 2.0, 3.0)) == pytest.approx(transform.TransformPoint((1.0, 2.0, 3.0)))
+    assert found.transform().TransformPoint((1.0, 2.0, 3.0)) == pytest.approx(
+        transform.TransformPoint((1.0, 2.0, 3.0))
+    )
 
 
 def test_registrations_that_cannot_be_are_refused(tmp_path, series, moving):
@@ -300,10 +310,14 @@ def test_the_validator_finds_no_error(tmp_path, series, structure_set, moving, m
     objects = {
         "rs": structure_set,
         "reg": build_registration(series, moving, sitk.Euler3DTransform((0, 0, 0), 0.1, 0.2, 0.3, (1, 2, 3))),
-        "seg": build_segmentation(series, [Structure("M1", "GTV", [], Volume(masks["GTV_01"], series.geometry))]),
+        "seg": build_segmentation(
+            series, [Structure("M1", "GTV", [], Volume(masks["GTV_01"], series.geometry))]
+        ),
     }
     for name, data in objects.items():
         path = tmp_path / f"{name}.dcm"
         data.save_as(path, enforce_file_format=True)
         told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-        assert [line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")] == [], name
+        assert [
+            line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")
+        ] == [], name
