@@ -89,7 +89,7 @@ def test_an_empty_mask_and_one_outside_are_refused():
     with pytest.raises(InputError, match="empty"):
         trace_mask(np.zeros(MR.shape, bool), MR, CT, name="M1")
     far = sitk.TranslationTransform(3, (500.0, 0.0, 0.0))
-    with pytest.raises(InputError, match="M1.*outside the planning series"):
+    with pytest.raises(InputError, match=r"M1.*outside the planning series"):
         trace_mask(cases.sphere(MR, 8), MR, CT, far, "M1")
 
 

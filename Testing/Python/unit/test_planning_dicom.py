@@ -179,7 +179,9 @@ DEFECTS = {
     "frame_missing": set_item(("FrameOfReferenceUID",), None),
     "geometric_type": set_item((*CONTOUR, "ContourGeometricType"), "CLOSEDPLANAR_XOR"),
     "point_count": set_item((*CONTOUR, "NumberOfContourPoints"), 3),
-    "image_unknown": set_item((*CONTOUR, "ContourImageSequence", 0, "ReferencedSOPInstanceUID"), generate_uid()),
+    "image_unknown": set_item(
+        (*CONTOUR, "ContourImageSequence", 0, "ReferencedSOPInstanceUID"), generate_uid()
+    ),
     "contour_image": set_item((*CONTOUR, "ContourImageSequence"), None),
     "frame": set_item(("StructureSetROISequence", 0, "ReferencedFrameOfReferenceUID"), generate_uid()),
     "type_empty": set_item((*OBSERVATION, "RTROIInterpretedType"), ""),
@@ -218,8 +220,8 @@ def rewrite(data, points):
 @pytest.mark.parametrize(
     ("code", "change"),
     [
-        ("off_slice", lambda p: p + (0, 0, 0.3)),
-        ("extent", lambda p: p + (100, 0, 0)),
+        ("off_slice", lambda p: p + np.array((0, 0, 0.3))),
+        ("extent", lambda p: p + np.array((100, 0, 0))),
         ("too_few_points", lambda p: p[:1]),
         ("crossing", lambda p: np.concatenate([p[: len(p) // 2], p[len(p) // 2 :][::-1]])),
     ],
