@@ -108,7 +108,7 @@ def _from_rtdose(path):
         data = pydicom.dcmread(path, force=True)
     except (InvalidDicomError, OSError) as error:
         raise InputError("cannot be read as DICOM", path.name, "Give an RTDOSE file.") from error
-    if str(data.get("SOPClassUID")) != RT_DOSE:
+    if RT_DOSE != str(data.get("SOPClassUID") or RT_DOSE) or str(data.get("Modality")) != "RTDOSE":
         raise InputError(
             f"is {data.get('Modality') or 'no DICOM object'}, an RTDOSE is wanted", path.name, "Give it."
         )

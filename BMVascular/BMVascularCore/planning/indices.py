@@ -12,7 +12,7 @@ DEFINITIONS = {
     "d98_gy": "near-minimum: dose that 98 % of the volume receives at least (ICRU 91)",
     "d50_gy": "median dose (ICRU 91)",
     "d2_gy": "near-maximum: dose that the hottest 2 % receive at least (ICRU 91, targets of 2 mL and more)",
-    "d35mm3_gy": "dose that the hottest 35 mm3 (0.035 mL) receive at least (ICRU 91: near-maximum below 2 mL)",
+    "d35mm3_gy": "dose that the hottest 35 mm3 (0.035 mL) receive at least (ICRU 91, below 2 mL)",
     "near_max_gy": "d2_gy from 2 mL, d35mm3_gy below (ICRU 91); empty where the target is below 35 mm3",
     "dmean_gy": "mean dose",
     "dmin_gy": "smallest dose at samples and on the surface",

@@ -36,7 +36,9 @@ def test_gamma_knife_case_goes_out_and_comes_back(shared, tmp_path):
     labels = shared / "data/real/vs_seg_001_gk/VS-SEG-001_T1c_contour_labels.nii.gz"
     (tmp_path / "names.csv").write_text("name,label\nTV,1\nCochlea,2\nVol2016,3\n")
     names = ["--names", str(tmp_path / "names.csv"), "--quiet"]
-    assert main(["targets", str(labels), "--ctv", "0", "--ptv", "1", "--out", str(tmp_path / "t"), *names]) == 0
+    assert (
+        main(["targets", str(labels), "--ctv", "0", "--ptv", "1", "--out", str(tmp_path / "t"), *names]) == 0
+    )
     truth = read_labels(labels)
     for row in rows_of(tmp_path / "t/targets.csv"):
         mask_ml = (truth.array == int(row["label"])).sum() * truth.geometry.voxel_ml
@@ -135,7 +137,21 @@ def test_spheres_with_known_truth(shared, tmp_path, diameter):
 def test_an_independent_reader_sees_the_same_volumes(shared, tmp_path):
     series = unpack(shared, "vs_seg_001_gk/T1c_dicom.zip", tmp_path / "mr")
     labels = shared / "data/real/vs_seg_001_gk/VS-SEG-001_T1c_contour_labels.nii.gz"
-    assert main(["rtstruct", "--ct", str(series), "--labels", str(labels), "--out", str(tmp_path / "rs"), "--quiet"]) == 0
+    assert (
+        main(
+            [
+                "rtstruct",
+                "--ct",
+                str(series),
+                "--labels",
+                str(labels),
+                "--out",
+                str(tmp_path / "rs"),
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     subprocess.run(
         ["plastimatch", "convert", "--input", str(tmp_path / "rs/rtstruct.dcm"), "--referenced-ct", str(series),
          "--output-prefix", str(tmp_path / "pm"), "--prefix-format", "nrrd"],

@@ -88,8 +88,9 @@ def test_rtstruct_command_carries_labels_from_mr_to_ct(tmp_path, capsys):
     mr = cases.write_series(tmp_path / "mr", cases.image_headers(HEIGHTS, modality="MR"))
     write_mr_in_own_frame(tmp_path)
     out = tmp_path / "out"
-    code = main(["rtstruct", "--ct", str(ct), "--labels", str(tmp_path / "mr_labels.nrrd"), "--types", "label_01=GTV",
-                 "--registration", str(tmp_path / "ct_to_mr.tfm"), "--moving", str(mr), "--out", str(out), "--quiet"])  # fmt: skip
+    code = main(["rtstruct", "--ct", str(ct), "--labels", str(tmp_path / "mr_labels.nrrd"),
+                 "--types", "label_01=GTV", "--registration", str(tmp_path / "ct_to_mr.tfm"),
+                 "--moving", str(mr), "--out", str(out), "--quiet"])  # fmt: skip
     assert code == 0, capsys.readouterr().err
     data = pydicom.dcmread(out / "rtstruct.dcm")
     points = [
