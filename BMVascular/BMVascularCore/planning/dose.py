@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ImplicitVRLittleEndian
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
@@ -108,12 +109,15 @@ def _from_rtdose(path):
         data = pydicom.dcmread(path, force=True)
     except (InvalidDicomError, OSError) as error:
         raise InputError("cannot be read as DICOM", path.name, "Give an RTDOSE file.") from error
-    if RT_DOSE != str(data.get("SOPClassUID") or RT_DOSE) or str(data.get("Modality")) != "RTDOSE":
+    if str(data.get("Modality")) != "RTDOSE" or str(data.get("SOPClassUID") or RT_DOSE) != RT_DOSE:
         raise InputError(
             f"is {data.get('Modality') or 'no DICOM object'}, an RTDOSE is wanted", path.name, "Give it."
         )
     warnings = _refuse_kind(data, path.name)
     geometry, flip = _dose_geometry(data, path.name)
+    if "TransferSyntaxUID" not in data.file_meta:
+        # a file without a meta header is in DICOM's default encoding
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     try:
         pixels = np.asarray(data.pixel_array, dtype=np.float64)
     except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:

@@ -93,7 +93,10 @@ def test_feet_first_dose_covers_its_phantom(shared):
 
 def test_non_square_dose(shared):
     dose = read_dose(shared / "data/rt/pymedphys-data/rtdose_non_square_pixels.dcm")
-    data = pydicom.dcmread(shared / "data/rt/pymedphys-data/rtdose_non_square_pixels.dcm")
+    # frames run downwards: the lowest one comes first in the array
+    assert dose.geometry.origin_mm[2] == pytest.approx(18.5 - 77.5)
+    data = pydicom.dcmread(shared / "data/rt/pymedphys-data/rtdose_non_square_pixels.dcm", force=True)
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
     row_step, column_step = (float(v) for v in data.PixelSpacing)
     assert dose.geometry.spacing_mm[:2] == pytest.approx((column_step, row_step))
     assert dose.maximum_gy == pytest.approx(data.pixel_array.max() * float(data.DoseGridScaling), rel=1e-6)
@@ -119,8 +122,8 @@ def test_spheres_with_known_truth(shared, tmp_path, diameter):
     folder = shared / "data/rt/synthetic_spheres"
     name = f"GTV_{diameter:02d}mm"
     truth = json.loads((folder / "truth.json").read_text())["targets"][name]
-    code = main(["dvh", "--dose", str(folder / f"RD_{name}_1mm.dcm"), "--structures", str(folder / "RS_spheres.dcm"),
-                 "--prescription", "20", "--targets", name, "--out", str(tmp_path / "o"), "--quiet"])  # fmt: skip
+    code = main(["dvh", "--dose", str(folder / f"RD_{name}_1mm.dcm"),
+                 "--structures", str(folder / "RS_spheres.dcm"), "--prescription", "20", "--targets", name, "--out", str(tmp_path / "o"), "--quiet"])  # fmt: skip
     assert code == 0
     row = next(r for r in rows_of(tmp_path / "o/metrics.csv") if r["structure"] == name)
     tight = 0.025 if diameter < 5 else 0.01
