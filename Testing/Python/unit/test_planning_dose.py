@@ -97,13 +97,21 @@ def test_feet_first_frames_run_along_their_own_normal(tmp_path):
         ({"GridFrameOffsetVector": [0.0, 3.0, 7.0, 10.0]}, "uneven"),
         ({"GridFrameOffsetVector": None}, "where its frames lie"),
         ({"GridFrameOffsetVector": [5.0, 8.0, 11.0, 14.0]}, "do not fit its image position"),
-        ({"DoseGridScaling": 1.0}, "looks like cGy"),
         ({"DoseGridScaling": None}, "grid scaling"),
     ],
 )
 def test_dose_that_must_not_be_reviewed_is_refused(tmp_path, changes, words):
     with pytest.raises(InputError, match=words):
         read_dose(rtdose(tmp_path / "d.dcm", ARRAY, **changes))
+
+
+def test_gray_that_looks_like_centigray_is_said_and_caught(tmp_path):
+    dose = read_dose(rtdose(tmp_path / "d.dcm", ARRAY, scale=1.0))
+    assert any("cGy" in text for text in dose.warnings)
+    structures = StructureSet([Structure("GTV_01", "GTV", cases.sphere_contours(5))])
+    dose.frame_of_reference_uid = None
+    with pytest.raises(InputError, match="does not fit a dose"):
+        review_plan(dose, structures, 20.0)
 
 
 def test_uniform_dose_gives_a_step():
