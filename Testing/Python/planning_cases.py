@@ -18,7 +18,12 @@ def image_headers(heights, pixels=64, spacing=1.0, origin=(-32.0, -32.0), modali
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
         data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-        data.PatientName, data.PatientID, data.PatientBirthDate, data.PatientSex = "Phantom^Test", "PH1", "", "O"
+        data.PatientName, data.PatientID, data.PatientBirthDate, data.PatientSex = (
+            "Phantom^Test",
+            "PH1",
+            "",
+            "O",
+        )
         data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = study, series, frame
         data.StudyDate, data.StudyTime, data.StudyID, data.AccessionNumber = "20260101", "120000", "1", ""
         data.ReferringPhysicianName = data.PositionReferenceIndicator = ""

@@ -225,8 +225,10 @@ def _refuse_tilt(headers, places, normal, name):
     is_ct = str(headers[0].Modality) == "CT"
     limit = planning_rules()["gantry_tilt_deg"]
     if lean > limit or (is_ct and abs(tilt) > limit):
-        degrees = lean if lean > limit else tilt
-        raise InputError(f"has a gantry tilt of {_degrees(degrees, tilt)} deg", name, _RESAMPLE)
+        steps = np.diff(places @ normal)
+        uneven = np.ptp(steps) > planning_rules()["slice_step_tolerance_mm"]
+        also = f" and slice distances from {steps.min():.2f} to {steps.max():.2f} mm" if uneven else ""
+        raise InputError(f"has a gantry tilt of {_degrees(lean, tilt)} deg{also}", name, _RESAMPLE)
 
 
 def _degrees(lean, tilt):

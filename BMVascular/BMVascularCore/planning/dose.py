@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ImplicitVRLittleEndian
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
@@ -30,11 +31,14 @@ class DoseGrid:
         Gray.
     frame_of_reference_uid : str or None
     warnings : list of str
+    states_units : bool
+        True where the file itself says gray.
     """
 
     volume: Volume
     frame_of_reference_uid: str = None
     warnings: list = field(default_factory=list)
+    states_units: bool = False
 
     @property
     def geometry(self):
@@ -95,11 +99,13 @@ def _check(dose, name, units):
     if dose.maximum_gy <= 0.0:
         raise InputError("holds no dose above zero", name, "Export the dose of the whole plan.")
     if dose.maximum_gy > _UNLIKELY_GY:
-        raise InputError(
-            f"reaches {dose.maximum_gy:.0f} Gy, which cannot be: it looks like cGy",
-            name,
-            "Add --dose-units cgy if so." if units is None else "Check the units.",
-        )
+        told = f"reaches {dose.maximum_gy:.0f} Gy, which can hardly be: it looks like cGy"
+        if dose.states_units:
+            dose.warnings.append(f"the dose {told}")
+        else:
+            raise InputError(
+                told, name, "Add --dose-units cgy if so." if units is None else "Check the units."
+            )
     return dose
 
 
@@ -108,12 +114,15 @@ def _from_rtdose(path):
         data = pydicom.dcmread(path, force=True)
     except (InvalidDicomError, OSError) as error:
         raise InputError("cannot be read as DICOM", path.name, "Give an RTDOSE file.") from error
-    if str(data.get("SOPClassUID")) != RT_DOSE:
+    if str(data.get("Modality")) != "RTDOSE" or str(data.get("SOPClassUID") or RT_DOSE) != RT_DOSE:
         raise InputError(
             f"is {data.get('Modality') or 'no DICOM object'}, an RTDOSE is wanted", path.name, "Give it."
         )
     warnings = _refuse_kind(data, path.name)
     geometry, flip = _dose_geometry(data, path.name)
+    if "TransferSyntaxUID" not in data.file_meta:
+        # a file without a meta header is in DICOM's default encoding
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     try:
         pixels = np.asarray(data.pixel_array, dtype=np.float64)
     except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
@@ -125,7 +134,7 @@ def _from_rtdose(path):
     factor = float(scale) * (0.01 if str(data.DoseUnits).upper() == "CGY" else 1.0)
     array = (pixels[::-1] if flip else pixels) * factor
     volume = Volume(np.ascontiguousarray(array, dtype=np.float32), geometry, "dose")
-    return DoseGrid(volume, str(data.get("FrameOfReferenceUID") or "") or None, warnings)
+    return DoseGrid(volume, str(data.get("FrameOfReferenceUID") or "") or None, warnings, True)
 
 
 def _refuse_kind(data, name):

@@ -71,8 +71,8 @@ class Dvh:
 def compute_dvh(name, samples, field):
     """Exact dose-volume curve of a structure.
 
-    Every sample counts with its own volume; the curve runs through the middle of each sample's volume. Nothing
-    is extrapolated: a structure that the dose grid does not cover has no dose values, only the
+    Every sample counts with its own volume; the curve runs through the middle of each sample's volume.
+    Nothing is extrapolated: a structure that the dose grid does not cover has no dose values, only the
     reason and the covered share.
 
     Parameters

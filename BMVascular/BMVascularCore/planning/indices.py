@@ -12,12 +12,11 @@ DEFINITIONS = {
     "d98_gy": "near-minimum: dose that 98 % of the volume receives at least (ICRU 91)",
     "d50_gy": "median dose (ICRU 91)",
     "d2_gy": "near-maximum: dose that the hottest 2 % receive at least (ICRU 91, targets of 2 mL and more)",
-    "d35mm3_gy": "near-maximum of targets below 2 mL: dose that the hottest 35 mm3 receive at least (ICRU 91)",
+    "d35mm3_gy": "dose that the hottest 35 mm3 (0.035 mL) receive at least (ICRU 91, below 2 mL)",
     "near_max_gy": "d2_gy from 2 mL, d35mm3_gy below (ICRU 91); empty where the target is below 35 mm3",
     "dmean_gy": "mean dose",
     "dmin_gy": "smallest dose at samples and on the surface",
     "dmax_gy": "largest dose at samples and on the surface",
-    "d0035ml_gy": "dose that the hottest 0.035 mL receive at least",
     "v12_ml": "targets: all tissue at 12 Gy or more nearest to this lesion, target included; "
     "other structures: volume of the structure at 12 Gy or more",
     "v10_ml": "as v12_ml, at 10 Gy",
@@ -60,7 +59,6 @@ def dose_metrics(dvh):
         "dmax_gy": dvh.maximum_gy,
         "d35mm3_gy": small,
         "near_max_gy": d2 if from_d2 else small,
-        "d0035ml_gy": dvh.dose_at_mm3(35.0),
         "homogeneity_index": (d2 - d98) / d50 if d50 and np.isfinite(d50) else float("nan"),
     }
 
@@ -71,7 +69,8 @@ def conformity_metrics(target_ml, tv_piv_ml, piv_ml, piv50_ml):
     Parameters
     ----------
     target_ml, tv_piv_ml, piv_ml, piv50_ml : float
-        Target volume, its part at the prescription or more, volume of the prescription isodose and of half of it, mL.
+        Target volume, its part at the prescription or more, volume of the prescription
+        isodose and of half of it, mL.
 
     Returns
     -------

@@ -103,13 +103,11 @@ def _identity(data, series):
         found.append(_error("frame_missing", "the frame of reference UID is missing"))
     elif str(frame) != series.frame_of_reference_uid:
         found.append(_error("frame", "the frame of reference is not that of the planning series"))
-    for roi in data.get("StructureSetROISequence") or []:
-        if str(roi.get("ReferencedFrameOfReferenceUID", "")) != series.frame_of_reference_uid:
-            found.append(
-                _error(
-                    "frame", f"{roi.get('ROIName')}: frame of reference is not that of the planning series"
-                )
-            )
+    found += [
+        _error("frame", f"{roi.get('ROIName')}: the frame of reference is not that of the planning series")
+        for roi in data.get("StructureSetROISequence") or []
+        if str(roi.get("ReferencedFrameOfReferenceUID", "")) != series.frame_of_reference_uid
+    ]
     return found
 
 

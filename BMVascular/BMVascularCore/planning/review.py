@@ -15,12 +15,13 @@ from BMVascularCore.planning.sampling import sample_structure
 from BMVascularCore.progress import share_of, silent
 
 COLUMNS = (
-    "structure", "type", "volume_ml", "d98_gy", "d50_gy", "d2_gy", "dmean_gy", "v12_ml", "piv_ml", "paddick_ci",
-    "gradient_index", "prescription_gy", "dmin_gy", "dmax_gy", "d35mm3_gy", "near_max_gy", "d0035ml_gy", "v10_ml",
-    "v12_inside_ml", "v12_minus_gtv_ml", "v12_minus_targets_ml", "v10_minus_gtv_ml", "v10_minus_targets_ml",
-    "piv50_ml", "tv_piv_ml", "coverage", "selectivity", "inverse_paddick_ci", "rtog_ci", "rtog_hi", "rtog_quality",
-    "modified_gradient_index", "gradient_measure_mm", "homogeneity_index", "bridged", "dose_covered", "samples",
-    "sample_step_mm", "dose_grid_mm", "method", "note",
+    "structure", "type", "volume_ml", "d98_gy", "d50_gy", "d2_gy", "dmean_gy", "v12_ml", "piv_ml",
+    "paddick_ci", "gradient_index", "prescription_gy", "dmin_gy", "dmax_gy", "d35mm3_gy", "near_max_gy",
+    "v10_ml", "v12_inside_ml", "v12_minus_gtv_ml", "v12_minus_targets_ml", "v10_minus_gtv_ml",
+    "v10_minus_targets_ml", "piv50_ml", "tv_piv_ml", "coverage", "selectivity", "inverse_paddick_ci",
+    "rtog_ci", "rtog_hi", "rtog_quality", "modified_gradient_index", "gradient_measure_mm",
+    "homogeneity_index", "bridged", "dose_covered", "samples", "sample_step_mm", "dose_grid_mm",
+    "method", "note",
 )  # fmt: skip
 
 
@@ -205,7 +206,8 @@ def _base_row(item, field_, dose):
     row |= {
         "structure": item.structure.name, "type": item.structure.kind, "volume_ml": volume,
         "dose_covered": item.dvh.covered, "samples": len(item.samples.weights_mm3),
-        "sample_step_mm": item.samples.step_mm, "dose_grid_mm": grid, "method": item.samples.method, "note": item.note,
+        "sample_step_mm": item.samples.step_mm, "dose_grid_mm": grid, "method": item.samples.method,
+        "note": item.note,
     }  # fmt: skip
     row |= dose_metrics(item.dvh)
     row["v12_inside_ml"] = item.dvh.volume_at_ml(12.0)

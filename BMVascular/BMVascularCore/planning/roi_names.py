@@ -11,7 +11,7 @@ SHORT_NAME = 16
 
 
 def guess_type(name, default="GTV"):
-    """DICOM RT ROI Interpreted Type from a structure's name (TG-263 habits); ``default`` where nothing fits."""
+    """DICOM RT ROI Interpreted Type from a structure's name (TG-263 habits), else ``default``."""
     for pattern, kind in roi_rules()["name_patterns"]:
         if re.search(pattern, name.lower()):
             return kind

@@ -176,7 +176,7 @@ def _contour_item(series, number, roi, colour):
 
 
 def decimal_string(value):
-    """A number as DICOM decimal string with four decimals (0.1 micrometre), never longer than 16 characters."""
+    """A number as DICOM decimal string with four decimals (0.1 micrometre), within 16 characters."""
     return f"{float(value) + 0.0:.4f}"
 
 

@@ -15,12 +15,13 @@ from BMVascularCore.planning.rtstruct import NOTE
 from BMVascularCore.planning.structures import Structure, StructureSet
 from BMVascularCore.volume import Geometry, Volume
 
+DESCRIPTION = f"Lesions - {NOTE.lower()}"
 _ALGORITHM = highdicom.AlgorithmIdentificationSequence(
     name="BMVascular", version=__version__, family=codes.DCM.ArtificialIntelligence
 )
 
 
-def build_segmentation(series, structures, description=f"Lesions - {NOTE.lower()}"):
+def build_segmentation(series, structures, description=DESCRIPTION):
     """DICOM SEG of masks that lie on a series.
 
     Parameters

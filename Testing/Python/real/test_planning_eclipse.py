@@ -35,7 +35,9 @@ def read_vtp(path):
     name = vtk_array(arrays["Segment_Name"], np.uint8).tobytes().decode().strip("\0")
     piece = root.find(".//Piece")
     points = vtk_array(piece.find("Points/DataArray"), "<f4").reshape(-1, 3) * (-1, -1, 1)
-    parts = {a.get("Name"): vtk_array(a, "<i8" if a.get("type") == "Int64" else "<i4") for a in piece.find("Lines")}
+    parts = {
+        a.get("Name"): vtk_array(a, "<i8" if a.get("type") == "Int64" else "<i4") for a in piece.find("Lines")
+    }
     rings = np.split(parts["connectivity"], parts["offsets"][:-1])
     return name, [points[ring[:-1] if ring[0] == ring[-1] else ring] for ring in rings]
 

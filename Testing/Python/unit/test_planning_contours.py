@@ -8,8 +8,8 @@ import SimpleITK as sitk
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning.contour_shape import crosses_itself
 from BMVascularCore.planning.contours import contours_volume_mm3, join_holes, trace_mask, transform_matrix
-from BMVascularCore.planning.margins import Margin
 from BMVascularCore.planning.marching import level_lines, signed_area
+from BMVascularCore.planning.margins import Margin
 from BMVascularCore.planning.targets import make_targets
 from BMVascularCore.volume import Volume
 
@@ -67,7 +67,9 @@ def test_a_hole_becomes_a_keyhole_of_the_right_area():
 def test_two_holes_are_joined_without_crossing():
     square = np.array([(0, 0), (0, 20), (20, 20), (20, 0)], float)
     square = square if signed_area(square) > 0 else square[::-1]
-    dense = np.concatenate([np.linspace(a, b, 40, endpoint=False) for a, b in zip(square, np.roll(square, -1, 0), strict=True)])
+    dense = np.concatenate(
+        [np.linspace(a, b, 40, endpoint=False) for a, b in zip(square, np.roll(square, -1, 0), strict=True)]
+    )
     holes = []
     for x in (5.0, 13.0):
         angle = np.linspace(0, 2 * np.pi, 30, endpoint=False)
@@ -87,7 +89,7 @@ def test_an_empty_mask_and_one_outside_are_refused():
     with pytest.raises(InputError, match="empty"):
         trace_mask(np.zeros(MR.shape, bool), MR, CT, name="M1")
     far = sitk.TranslationTransform(3, (500.0, 0.0, 0.0))
-    with pytest.raises(InputError, match="M1.*outside the planning series"):
+    with pytest.raises(InputError, match=r"M1.*outside the planning series"):
         trace_mask(cases.sphere(MR, 8), MR, CT, far, "M1")
 
 

@@ -1,0 +1,150 @@
+"""The commands targets, dvh and rtstruct from end to end."""
+
+import csv
+import json
+
+import numpy as np
+import planning_cases as cases
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from BMVascularCore.cli import main
+from BMVascularCore.io import write_volume
+from BMVascularCore.planning.segmentation_file import read_segmentation
+from BMVascularCore.volume import Volume, resample
+
+HEIGHTS = np.arange(-20.0, 21.0)
+
+
+def rows_of(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def lesions(tmp_path):
+    geometry = cases.grid((40, 48, 48))
+    array = cases.sphere(geometry, 8, (-8.0, 2.0, 1.0)) * 1 + cases.sphere(geometry, 5, (-2.0, 2.0, 1.0)) * 2
+    array[array > 2] = 1
+    write_volume(tmp_path / "lesions.nrrd", Volume(array.astype(np.int16), geometry))
+    (tmp_path / "lesions.csv").write_text("name,label\nM1,1\nM2,2\n")
+    return tmp_path
+
+
+def test_targets_command(lesions):
+    out = lesions / "out"
+    code = main(["targets", str(lesions / "lesions.nrrd"), "--ctv", "0", "--ptv", "2",
+                 "--names", str(lesions / "lesions.csv"), "--out", str(out), "--quiet"])  # fmt: skip
+    assert code == 0
+    rows = rows_of(out / "targets.csv")
+    assert [row["name"] for row in rows] == ["M1", "M2"]
+    assert float(rows[0]["ptv_ml"]) == pytest.approx(cases.sphere_ml(12), rel=0.05)
+    segments, geometry = read_segmentation(out / "targets.seg.nrrd")
+    masks = {s.name: s.mask for s in segments}
+    assert list(masks) == ["GTV_01", "GTV_02", "CTV_01", "CTV_02", "PTV_01", "PTV_02"]
+    # the neighbours' PTVs overlap and both are whole
+    assert (masks["PTV_01"] & masks["PTV_02"]).any()
+    for name in ("PTV_01", "PTV_02"):
+        row = rows[int(name[-1]) - 1]
+        assert masks[name].sum() * geometry.voxel_ml == pytest.approx(float(row["ptv_ml"]), rel=0.03)
+    assert json.loads((out / "targets.json").read_text())["summary"]["lesions"] == 2
+
+
+def test_targets_with_a_table_of_margins(lesions):
+    table = lesions / "margins.csv"
+    table.write_text("name,ctv_mm,ptv_mm,ptv_left_mm\nM1,0,1,\nM2,1,0,\n")
+    out = lesions / "out"
+    arguments = [
+        "targets",
+        str(lesions / "lesions.nrrd"),
+        "--margins",
+        str(table),
+        "--out",
+        str(out),
+        "--quiet",
+    ]
+    assert main(arguments) == 2  # the labels are called lesion_01 without names
+    assert not out.exists()
+    assert main([*arguments, "--names", str(lesions / "lesions.csv")]) == 0
+    rows = rows_of(out / "targets.csv")
+    assert float(rows[0]["ptv_ml"]) == pytest.approx(cases.sphere_ml(10), rel=0.06)
+    assert rows[1]["ptv_ml"] == rows[1]["ctv_ml"]
+
+
+def write_mr_in_own_frame(folder):
+    """A lesion in an MR frame, and the transform from CT points to MR points."""
+    transform = sitk.Euler3DTransform((0, 0, 0), 0.05, 0.1, -0.15, (3.0, -2.0, 4.0))
+    sitk.WriteTransform(transform, str(folder / "ct_to_mr.tfm"))
+    geometry = cases.grid((48, 48, 48))
+    centre_mr = np.array(transform.TransformPoint((6.0, -4.0, 2.0)))
+    write_volume(
+        folder / "mr_labels.nrrd", Volume(cases.sphere(geometry, 10, centre_mr).astype(np.int16), geometry)
+    )
+
+
+def test_rtstruct_command_carries_labels_from_mr_to_ct(tmp_path, capsys):
+    ct = cases.write_series(tmp_path / "ct", cases.image_headers(HEIGHTS))
+    mr = cases.write_series(tmp_path / "mr", cases.image_headers(HEIGHTS, modality="MR"))
+    write_mr_in_own_frame(tmp_path)
+    out = tmp_path / "out"
+    code = main(["rtstruct", "--ct", str(ct), "--labels", str(tmp_path / "mr_labels.nrrd"),
+                 "--types", "label_01=GTV", "--registration", str(tmp_path / "ct_to_mr.tfm"),
+                 "--moving", str(mr), "--out", str(out), "--quiet"])  # fmt: skip
+    assert code == 0, capsys.readouterr().err
+    data = pydicom.dcmread(out / "rtstruct.dcm")
+    points = [
+        np.reshape([float(v) for v in c.ContourData], (-1, 3))
+        for c in data.ROIContourSequence[0].ContourSequence
+    ]
+    areas = [np.ptp(p[:, 0]) * np.ptp(p[:, 1]) for p in points]
+    assert np.average([p.mean(axis=0) for p in points], axis=0, weights=areas) == pytest.approx(
+        (6, -4, 2), abs=0.25
+    )
+    headers = [pydicom.dcmread(p, stop_before_pixels=True) for p in sorted(ct.glob("*.dcm"))]
+    uids = {h.SOPInstanceUID for h in headers}
+    used = {
+        c.ContourImageSequence[0].ReferencedSOPInstanceUID for c in data.ROIContourSequence[0].ContourSequence
+    }
+    assert used <= uids
+    assert data.FrameOfReferenceUID == headers[0].FrameOfReferenceUID
+    assert pydicom.dcmread(out / "reg.dcm").Modality == "REG"
+
+
+def test_rtstruct_refuses_a_tilted_ct(tmp_path, capsys):
+    ct = cases.write_series(tmp_path / "ct", cases.image_headers(HEIGHTS, GantryDetectorTilt=12.0))
+    write_mr_in_own_frame(tmp_path)
+    out = tmp_path / "out"
+    code = main(
+        ["rtstruct", "--ct", str(ct), "--labels", str(tmp_path / "mr_labels.nrrd"), "--out", str(out)]
+    )
+    assert code == 2
+    assert "gantry tilt of +12.0 deg" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_dvh_command(tmp_path, lesions):
+    dose_at, _ = cases.peaked_dose(8, 6.5)
+    geometry = cases.grid((40, 48, 48))
+    dose = dose_at(np.maximum(cases.radius(geometry, (-8.0, 2.0, 1.0)), 1e-9)).astype(np.float32)
+    write_volume(tmp_path / "dose.nrrd", Volume(dose, geometry))
+    out = tmp_path / "out"
+    code = main(["dvh", "--dose", str(tmp_path / "dose.nrrd"), "--structures", str(lesions / "lesions.nrrd"),
+                 "--prescription", "20", "--fractions", "1", "--names", str(lesions / "lesions.csv"),
+                 "--out", str(out), "--quiet"])  # fmt: skip
+    assert code == 0
+    rows = {row["structure"]: row for row in rows_of(out / "metrics.csv")}
+    assert set(rows) == {"M1", "M2"}
+    assert float(rows["M1"]["d50_gy"]) == pytest.approx(dose_at(4 * 0.5 ** (1 / 3)), rel=0.02)
+    curve = [row for row in rows_of(out / "dvh.csv") if row["structure"] == "M1"]
+    percent = np.array([float(row["volume_percent"]) for row in curve])
+    assert percent[0] == pytest.approx(100.0) and (np.diff(percent) <= 1e-9).all()
+    record = json.loads((out / "dvh.json").read_text())
+    assert record["summary"]["conventions"]["dose_interpolation"]
+    assert record["summary"]["biological_dose"]["plan"]["bed10_gy"] == pytest.approx(60)
+    centigray = resample(Volume(dose, geometry), geometry)
+    write_volume(tmp_path / "cgy.nrrd", centigray.like(centigray.array * 100))
+    again = ["dvh", "--dose", str(tmp_path / "cgy.nrrd"), "--structures", str(lesions / "lesions.nrrd"),
+             "--prescription", "20", "--out", str(tmp_path / "o2"), "--quiet"]  # fmt: skip
+    assert main(again) == 2
+    assert main([*again, "--dose-units", "cgy"]) == 0
