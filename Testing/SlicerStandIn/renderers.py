@@ -147,6 +147,16 @@ class ThreeDView(View):
         self.renderer.ResetCameraClippingRange()
 
     def resetFocalPoint(self):
+        """Look at the content from the front; box and labels do not count."""
+        shown = self.node.GetBoxVisible(), self.node.GetAxisLabelsVisible()
+        self.node.SetBoxVisible(0)
+        self.node.SetAxisLabelsVisible(0)
+        self._lookFromFront()
+        self.node.SetBoxVisible(shown[0])
+        self.node.SetAxisLabelsVisible(shown[1])
+        self.node.InvokeEvent(self.node.ResetFocalPointRequestedEvent)
+
+    def _lookFromFront(self):
         self.renderer.ResetCamera()
         camera = self.renderer.GetActiveCamera()
         focal = camera.GetFocalPoint()

@@ -1,4 +1,4 @@
-"""Slice and 3D views behind the names of Slicer's layout manager; made when asked for."""
+"""Slice and 3D views behind the names of Slicer's layout manager; drawn when asked for."""
 
 import slicer
 from PySide6 import QtGui, QtWidgets
@@ -176,6 +176,11 @@ class qSlicerLayoutManager:  # noqa: N801
         self.scene = scene
         self.logic = slicer.vtkMRMLLayoutLogic()
         self.logic.SetMRMLScene(scene)
+
+    def openViews(self):
+        """Slice nodes, composite nodes and logics are there from the start, as in Slicer."""
+        for name in (*self.SLICES, "1"):
+            self._view(name)
 
     def layoutLogic(self):
         return self.logic
