@@ -66,6 +66,9 @@ class qSlicerApplication(QtWidgets.QApplication):  # noqa: N801
 
     ioManager = coreIOManager
 
+    def setOverrideCursor(self, cursor):
+        QtWidgets.QApplication.setOverrideCursor(cursor)
+
     def pauseRender(self):
         self.paused += 1
 

@@ -97,8 +97,8 @@ class Wrapper(metaclass=QtClass):
         return sorted(known.names | set(known.properties)) if known else dir(self._q)
 
     def __repr__(self):
-        title = f", {self._q.objectName()}" if isinstance(self._q, QtCore.QObject) else ""
-        return f"{className(self._q)} ({className(self._q)}{title})"
+        title = self._q.objectName() if isinstance(self._q, QtCore.QObject) else ""
+        return f"{type(self).__name__} ({className(self._q)}{', ' + title if title else ''})"
 
 
 class builtin_qt_slot:  # noqa: N801 - PythonQt's own name
@@ -124,9 +124,10 @@ class builtin_qt_slot:  # noqa: N801 - PythonQt's own name
 
 
 def className(native):
-    if isinstance(native, QtCore.QObject):
-        return native.metaObject().className().split("::")[-1]
-    return type(native).__name__
+    cls = type(native)
+    while "standInDispatch" in cls.__dict__:
+        cls = cls.__base__
+    return getattr(cls, "standInName", cls.__name__)
 
 
 def _isDerived(cls):
@@ -170,7 +171,7 @@ def _method(self, name, known):
         raise NotImplementedError(f"the stand-in does not offer {className(native)}.{name}()")
     if values.isEnumMember(found) or values.isEnumClass(found) or isinstance(found, int):
         return wrap(found)
-    return builtin_qt_slot(self, name, found)
+    return builtin_qt_slot(self, name, found) if callable(found) else wrap(found)
 
 
 def _impliedSetter(native, name, known):
@@ -304,7 +305,7 @@ def classFor(native):
 
 def _dispatching(cls, native):
     """A Qt class whose virtual functions call those that the Python class defines."""
-    body = {"standInName": cls.__name__}
+    body = {"standInDispatch": True}
     for klass in cls.__mro__:
         if klass is Wrapper or not _isDerived(klass):
             break
