@@ -92,7 +92,12 @@ class _Checker(ast.NodeVisitor):
     @staticmethod
     def _made(value):
         chain = dotted(value)
-        if len(chain) == 3 and chain[2] == "()" and chain[0] in ("qt", "ctk", "slicer") and facts.of(chain[1]):
+        if (
+            len(chain) == 3
+            and chain[2] == "()"
+            and chain[0] in ("qt", "ctk", "slicer")
+            and facts.of(chain[1])
+        ):
             return chain[1]
         return LAYOUT_MANAGER if chain[-4:] == ("slicer", "app", "layoutManager", "()") else None
 
@@ -177,9 +182,9 @@ class _Checker(ast.NodeVisitor):
     def _checkSignal(self, node, chain, signature):
         kind = self._classOf(chain)
         known = facts.of(kind) if kind else None
-        if known and known.signals:
-            if facts.normalized(signature) not in map(facts.normalized, known.signals):
-                self.say(node, f"{kind} has no signal '{signature}'")
+        listed = [facts.normalized(s) for s in known.signals] if known else []
+        if listed and facts.normalized(signature) not in listed:
+            self.say(node, f"{kind} has no signal '{signature}'")
 
 
 def main():

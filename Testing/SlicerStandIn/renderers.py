@@ -15,7 +15,8 @@ SLICE_MANAGERS = (
     "Segmentations*2D", "Markups", "Transforms*2D", "ColorLegend",
 )  # fmt: skip
 THREED_MANAGERS = (
-    "VolumeRendering", "Camera", "View", "Model", "ThreeDReformat", "Crosshair*3D", "OrientationMarker", "Ruler",
+    "VolumeRendering", "Camera", "View", "Model", "ThreeDReformat", "Crosshair*3D", "OrientationMarker",
+    "Ruler",
     "Segmentations*3D", "Markups", "Transforms*3D", "ColorLegend",
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ def environment(slicer):
         pass
 
     table = qt.QTableWidget()
-    names = {
+    return {
         "qt": qt, "ctk": ctk, "slicer": slicer, "vtk": vtk, "n": [], "ev": [], "Model": Model, "Sub": Sub,
         "lab": qt.QLabel("abc"), "b": qt.QPushButton("b"), "c": qt.QComboBox(), "s": qt.QSpinBox(),
         "dsb": qt.QDoubleSpinBox(), "cb": qt.QCheckBox(), "t": table, "it": qt.QTableWidgetItem("cell"),
@@ -40,7 +40,6 @@ def environment(slicer):
         "sm": slicer.qSlicerSimpleMarkupsWidget(), "st": slicer.qMRMLSegmentsTableView(),
         "lm": slicer.app.layoutManager(), "sp": ctk.ctkSliderWidget(), "pn": wrapped(slicer),
     }  # fmt: skip
-    return names
 
 
 def wrapped(slicer):
@@ -53,7 +52,10 @@ def wrapped(slicer):
         m: Model = Model.TOFTS
 
     Fields.__annotations__.update(
-        vol=Volume, names=list[str], p=pathlib.Path, opt=Optional[float]  # noqa: UP045 - as it was observed
+        vol=Volume,
+        names=list[str],
+        p=pathlib.Path,
+        opt=Optional[float],  # noqa: UP045 - as it was observed
     )
     return parameterNodeWrapper(Fields)(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
 
@@ -66,7 +68,7 @@ def difference(row, names):
     """None, or what came instead of the answer that was seen."""
     _, expression, kind, value = row
     try:
-        answer = eval(expression, names)  # noqa: S307 - expressions of our own table
+        answer = eval(expression, names)
     except Exception as problem:
         return None if kind == f"raises {type(problem).__name__}" else f"raises {problem!r}"
     if kind.startswith("raises"):
