@@ -3,6 +3,7 @@
 Imported by tests and screenshots only. `README.md` beside this file says how a panel test is written.
 """
 
+import ctypes
 import os
 import sys
 import types
@@ -13,6 +14,12 @@ if not os.environ.get("DISPLAY"):
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 _host = None
+
+
+def _keepTrueAlive():
+    """PySide6 6.12 gives a reference to True back too often at every emit: fatal before Python 3.12."""
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(True)).value += 1 << 30
 
 
 def start(testing=True):
@@ -44,8 +51,10 @@ def _make(testing):
     core = Core()
     _extend(slicer, core)
     slicer.app = application.make(core, testing)
+    _keepTrueAlive()
     native = slicer.app._q
     native.modules = application.qSlicerModuleManager(native, slicer.modules.loaded)
+    native.layouts.openViews()
     registry.addCoreModules(slicer.modules, core)
     messages.install(slicer, qt)
     return Host(slicer, core)

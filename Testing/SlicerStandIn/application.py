@@ -16,7 +16,7 @@ def _text(value):
     return QtCore.Property(str, lambda self: value(self) if callable(value) else value, constant=True)
 
 
-class qSlicerApplication(QtWidgets.QApplication):  # noqa: N801
+class qSlicerApplication(QtWidgets.QApplication):
     """The application object: scene, layout, settings, modules."""
 
     startupCompleted = QtCore.Signal()
@@ -66,6 +66,9 @@ class qSlicerApplication(QtWidgets.QApplication):  # noqa: N801
 
     ioManager = coreIOManager
 
+    def setOverrideCursor(self, cursor):
+        QtWidgets.QApplication.setOverrideCursor(cursor)
+
     def pauseRender(self):
         self.paused += 1
 
@@ -105,11 +108,12 @@ class qSlicerApplication(QtWidgets.QApplication):  # noqa: N801
     majorVersion = QtCore.Property(int, lambda self: 5, constant=True)
     minorVersion = QtCore.Property(int, lambda self: 13, constant=True)
 
-class ctkSettings(QtCore.QSettings):  # noqa: N801
+
+class ctkSettings(QtCore.QSettings):
     """Settings of this run only."""
 
 
-class qSlicerModuleManager(QtCore.QObject):  # noqa: N801
+class qSlicerModuleManager(QtCore.QObject):
     """Which modules there are."""
 
     moduleLoaded = QtCore.Signal(str)

@@ -13,8 +13,9 @@ class Host:
 
     def __init__(self, slicer, core):
         self.slicer, self.core = slicer, core
-        self.current = self._window = None
+        self.current = None
         self.messages = messages
+        self._window = window.MainWindow(self)
 
     # -- modules
 
@@ -31,8 +32,7 @@ class Host:
         self.close()
         panel = self.slicer.app.moduleManager().module(name).widgetRepresentation()
         self.current = panel
-        if self._window is not None:
-            self._window.showPanel(panel)
+        self._window.showPanel(panel)
         panel.enter()
         self.process()
         return panel._q.python
@@ -57,9 +57,7 @@ class Host:
         self.slicer.app.moduleManager().moduleAboutToBeUnloaded(name)
 
     def window(self):
-        """The main window; the first call makes it, so that without it panels stand alone."""
-        if self._window is None:
-            self._window = window.MainWindow(self)
+        """The main window: never shown off screen unless a picture is taken."""
         self._window.selector.fill()
         return self._window
 
@@ -129,7 +127,9 @@ class Host:
 
     def grabPanel(self, name, width=420, height=700):
         """PIL picture of a module's panel."""
-        return pictures.toPIL(pictures.panelImage(self.panel(name), width, height))
+        panel = self.panel(name)
+        self._window.release()
+        return pictures.toPIL(pictures.panelImage(panel, width, height))
 
     def grabWindow(self, name, width=1366, height=768):
         """PIL picture of the window: this module's panel left, the views right."""

@@ -2,7 +2,6 @@
 
 import enum
 import weakref
-from pathlib import PurePath
 
 import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -72,9 +71,7 @@ class Wrapper(metaclass=QtClass):
         elif _isDerived(type(self)):
             object.__setattr__(self, name, value)
         elif _has(self, name):
-            raise AttributeError(
-                f"Slot '{name}' can not be overwritten on {className(self._q)} object"
-            )
+            raise AttributeError(f"Slot '{name}' can not be overwritten on {className(self._q)} object")
         else:
             raise AttributeError(
                 f"'{name}' does not exist on {className(self._q)} and creating new attributes"
@@ -97,11 +94,11 @@ class Wrapper(metaclass=QtClass):
         return sorted(known.names | set(known.properties)) if known else dir(self._q)
 
     def __repr__(self):
-        title = f", {self._q.objectName()}" if isinstance(self._q, QtCore.QObject) else ""
-        return f"{className(self._q)} ({className(self._q)}{title})"
+        title = self._q.objectName() if isinstance(self._q, QtCore.QObject) else ""
+        return f"{type(self).__name__} ({className(self._q)}{', ' + title if title else ''})"
 
 
-class builtin_qt_slot:  # noqa: N801 - PythonQt's own name
+class builtin_qt_slot:
     """A method of a Qt object."""
 
     def __init__(self, owner, name, function):
@@ -124,9 +121,10 @@ class builtin_qt_slot:  # noqa: N801 - PythonQt's own name
 
 
 def className(native):
-    if isinstance(native, QtCore.QObject):
-        return native.metaObject().className().split("::")[-1]
-    return type(native).__name__
+    cls = type(native)
+    while "standInDispatch" in cls.__dict__:
+        cls = cls.__base__
+    return getattr(cls, "standInName", cls.__name__)
 
 
 def _isDerived(cls):
@@ -170,7 +168,7 @@ def _method(self, name, known):
         raise NotImplementedError(f"the stand-in does not offer {className(native)}.{name}()")
     if values.isEnumMember(found) or values.isEnumClass(found) or isinstance(found, int):
         return wrap(found)
-    return builtin_qt_slot(self, name, found)
+    return builtin_qt_slot(self, name, found) if callable(found) else wrap(found)
 
 
 def _impliedSetter(native, name, known):
@@ -192,7 +190,8 @@ def _write(self, name, value):
         raise AttributeError(f"Slot '{name}' can not be overwritten on {className(native)} object")
     if "(read-only)" in kind:
         raise AttributeError(f"Property '{name}' of {className(native)} object is not writable")
-    value = values.toProperty(name, kind, unwrap(value))
+    plain = value if values.isForeign(value) else unwrap(value)
+    value = values.toProperty(name, kind, plain)
     if name == "toolTip":
         value = asToolTip(value)
     native.setProperty(name, value)
@@ -207,9 +206,9 @@ def _has(self, name):
     known, native = self._facts, self._q
     if known:
         return known.has(name)
-    if isinstance(native, QtCore.QObject):
-        if native.metaObject().indexOfProperty(name) >= 0 or name in ("name", *SPECIAL):
-            return True
+    isObject = isinstance(native, QtCore.QObject)
+    if isObject and (native.metaObject().indexOfProperty(name) >= 0 or name in ("name", *SPECIAL)):
+        return True
     return hasattr(native, name)
 
 
@@ -284,7 +283,7 @@ def unwrap(value):
         return value._native
     if isinstance(value, (list, tuple)) and not isinstance(value, str):
         return [unwrap(v) for v in value]
-    if isinstance(value, PurePath) or values.isNumpyScalar(value):
+    if values.isForeign(value):
         raise TypeError(f"Qt cannot take a {type(value).__name__} ({value!r}): convert it first")
     if callable(value) and not isinstance(value, (type, enum.Enum)) and not hasattr(value, "IsA"):
         return signals.handler(value)
@@ -304,7 +303,7 @@ def classFor(native):
 
 def _dispatching(cls, native):
     """A Qt class whose virtual functions call those that the Python class defines."""
-    body = {"standInName": cls.__name__}
+    body = {"standInDispatch": True}
     for klass in cls.__mro__:
         if klass is Wrapper or not _isDerived(klass):
             break

@@ -10,12 +10,25 @@ from PySide6 import QtWidgets
 from . import errors, facts, native, proxy
 
 
-class qSlicerAbstractModule:  # noqa: N801
+class qSlicerAbstractModule:
     """What Slicer shows of a module; only the properties that it has can be set."""
 
     PROPERTIES = frozenset(
-        "name title path categories dependencies contributors associatedNodeTypes helpText acknowledgementText"
-        " icon hidden index widgetRepresentationCreationEnabled".split()
+        [
+            "name",
+            "title",
+            "path",
+            "categories",
+            "dependencies",
+            "contributors",
+            "associatedNodeTypes",
+            "helpText",
+            "acknowledgementText",
+            "icon",
+            "hidden",
+            "index",
+            "widgetRepresentationCreationEnabled",
+        ]
     )
 
     def __init__(self, name, path=""):
@@ -33,7 +46,7 @@ class qSlicerAbstractModule:  # noqa: N801
         object.__setattr__(self, name, value)
 
 
-class qSlicerLoadableModule(qSlicerAbstractModule):  # noqa: N801
+class qSlicerLoadableModule(qSlicerAbstractModule):
     """A module of Slicer's own: its logic only."""
 
     def __init__(self, name, logic):
@@ -47,7 +60,7 @@ class qSlicerLoadableModule(qSlicerAbstractModule):  # noqa: N801
         raise NotImplementedError(f"the stand-in has no panel of Slicer's own module {self.name}")
 
 
-class qSlicerScriptedLoadableModule(qSlicerAbstractModule):  # noqa: N801
+class qSlicerScriptedLoadableModule(qSlicerAbstractModule):
     """A scripted module: the object that its module class fills in as `parent`."""
 
     def __init__(self, path):
@@ -70,7 +83,7 @@ class qSlicerScriptedLoadableModule(qSlicerAbstractModule):  # noqa: N801
 
 
 @native.behaviour
-class qSlicerScriptedLoadableModuleWidget:  # noqa: N801
+class qSlicerScriptedLoadableModuleWidget:
     """The panel of a scripted module: makes the Python widget and passes enter and exit on."""
 
     def setup(self):

@@ -15,7 +15,8 @@ SLICE_MANAGERS = (
     "Segmentations*2D", "Markups", "Transforms*2D", "ColorLegend",
 )  # fmt: skip
 THREED_MANAGERS = (
-    "VolumeRendering", "Camera", "View", "Model", "ThreeDReformat", "Crosshair*3D", "OrientationMarker", "Ruler",
+    "VolumeRendering", "Camera", "View", "Model", "ThreeDReformat", "Crosshair*3D", "OrientationMarker",
+    "Ruler",
     "Segmentations*3D", "Markups", "Transforms*3D", "ColorLegend",
 )  # fmt: skip
 
@@ -147,6 +148,16 @@ class ThreeDView(View):
         self.renderer.ResetCameraClippingRange()
 
     def resetFocalPoint(self):
+        """Look at the content from the front; box and labels do not count."""
+        shown = self.node.GetBoxVisible(), self.node.GetAxisLabelsVisible()
+        self.node.SetBoxVisible(0)
+        self.node.SetAxisLabelsVisible(0)
+        self._lookFromFront()
+        self.node.SetBoxVisible(shown[0])
+        self.node.SetAxisLabelsVisible(shown[1])
+        self.node.InvokeEvent(self.node.ResetFocalPointRequestedEvent)
+
+    def _lookFromFront(self):
         self.renderer.ResetCamera()
         camera = self.renderer.GetActiveCamera()
         focal = camera.GetFocalPoint()

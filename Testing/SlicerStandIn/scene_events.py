@@ -20,8 +20,8 @@ def listen(widget, scene):
 
 
 EVENTS = (
-    "NodeAddedEvent", "NodeAboutToBeRemovedEvent", "NodeRemovedEvent", "EndBatchProcessEvent", "EndCloseEvent",
-    "EndImportEvent",
+    "NodeAddedEvent", "NodeAboutToBeRemovedEvent", "NodeRemovedEvent", "EndBatchProcessEvent",
+    "EndCloseEvent", "EndImportEvent",
 )  # fmt: skip
 
 
@@ -41,7 +41,9 @@ def _observe(scene, name):
 
     carriesNode = name.startswith("Node")
     # before the modules' own observers, as qMRMLSceneModel is
-    return scene.AddObserver(getattr(slicer.vtkMRMLScene, name), forward if carriesNode else forwardPlain, 10.0)
+    return scene.AddObserver(
+        getattr(slicer.vtkMRMLScene, name), forward if carriesNode else forwardPlain, 10.0
+    )
 
 
 def _tell(name, node):

@@ -146,7 +146,7 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
         logging.info(message)
         slicer.app.processEvents()
 
-    def takeScreenshot(self, name, description="", type=-1):  # noqa: A002 - Slicer's own name
+    def takeScreenshot(self, name, description="", type=-1):
         slicer.util.delayDisplay(f"Taking screenshot: {description}.")
 
 

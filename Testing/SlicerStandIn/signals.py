@@ -35,7 +35,6 @@ class Signal:
         # a signal whose argument has a default may be called without it
         args += [False] * (_argumentCount(signature) - len(args))
         _native(self.owner, signature).emit(*args)
-        return True
 
     def connect(self, receiver):
         return connect(self.owner, _firstSignature(self.owner, self.name), receiver)
@@ -126,12 +125,21 @@ def disconnect(owner, signature=None, receiver=None, slot=None):
     receiver = getattr(receiver, "standInOriginal", receiver)
     kept, gone = [], []
     for entry in _connections(owner._q):
-        match = signature in (None, entry[0]) and (receiver is None or entry[1] == receiver)
+        match = _sameSignal(signature, entry[0]) and (receiver is None or entry[1] == receiver)
         (gone if match else kept).append(entry)
     for _, _, native, forward in gone:
         native.disconnect(forward)
     owner._q.standInConnections = kept
     return bool(gone)
+
+
+def _sameSignal(wanted, connected):
+    """`clicked(bool)` and `clicked()` are one signal whose argument has a default."""
+    if wanted is None or wanted == connected:
+        return True
+    shorter, longer = sorted((_types(wanted), _types(connected)), key=len)
+    same = wanted.split("(")[0] == connected.split("(")[0]
+    return same and len(shorter) < len(longer) and longer[: len(shorter)] == shorter
 
 
 def _types(signature):

@@ -139,7 +139,11 @@ def _value(cls, element):
 
 
 def _enumValue(cls, name):
-    for holder in (cls, proxy.wrap(QtCore.Qt), *map(proxy.classFor, (QtWidgets.QSlider, QtWidgets.QComboBox))):
+    for holder in (
+        cls,
+        proxy.wrap(QtCore.Qt),
+        *map(proxy.classFor, (QtWidgets.QSlider, QtWidgets.QComboBox)),
+    ):
         try:
             return getattr(holder, name)
         except (AttributeError, NotImplementedError):

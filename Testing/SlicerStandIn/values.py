@@ -4,7 +4,6 @@ import enum
 from pathlib import PurePath
 
 
-
 class EnumValue(int):
     """An enum member: an int to Python (as in PythonQt), the member itself to Qt."""
 
@@ -53,6 +52,11 @@ class EnumType:
 
 def isNumpyScalar(value):
     return type(value).__module__ == "numpy" and not isinstance(value, (int, float))
+
+
+def isForeign(value):
+    """Values that PythonQt does not convert."""
+    return isinstance(value, PurePath) or isNumpyScalar(value)
 
 
 def refuse(name, kind, value):
@@ -133,5 +137,3 @@ def isEnumMember(value):
 
 def isEnumClass(value):
     return isinstance(value, type) and issubclass(value, enum.Enum) and value.__module__.startswith("PySide6")
-
-

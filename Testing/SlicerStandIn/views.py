@@ -1,4 +1,4 @@
-"""Slice and 3D views behind the names of Slicer's layout manager; made when asked for."""
+"""Slice and 3D views behind the names of Slicer's layout manager; drawn when asked for."""
 
 import slicer
 from PySide6 import QtGui, QtWidgets
@@ -48,7 +48,7 @@ class _ViewWidget:
 
 
 @behaviour
-class qMRMLSliceWidget(_ViewWidget):  # noqa: N801
+class qMRMLSliceWidget(_ViewWidget):
     INNER = "qMRMLSliceView"
 
     def label(self):
@@ -84,7 +84,7 @@ class qMRMLSliceWidget(_ViewWidget):  # noqa: N801
 
 
 @behaviour
-class qMRMLThreeDWidget(_ViewWidget):  # noqa: N801
+class qMRMLThreeDWidget(_ViewWidget):
     INNER = "qMRMLThreeDView"
 
     def threeDView(self):
@@ -123,6 +123,7 @@ class _View:
         return render(self.view, width, height)
 
     def paintEvent(self, _):
+        self.parentWidget().bar.setText(f" {self.parentWidget().label()}")
         ratio = self.devicePixelRatioF()
         image = self.picture(int(self.width() * ratio), int(self.height() * ratio))
         QtGui.QPainter(self).drawImage(self.rect(), image)
@@ -132,7 +133,7 @@ class _View:
 
 
 @behaviour
-class qMRMLSliceView(_View):  # noqa: N801
+class qMRMLSliceView(_View):
     def mrmlSliceNode(self):
         return self.view.logic.GetSliceNode()
 
@@ -148,7 +149,7 @@ class qMRMLSliceView(_View):  # noqa: N801
 
 
 @behaviour
-class qMRMLThreeDView(_View):  # noqa: N801
+class qMRMLThreeDView(_View):
     def mrmlViewNode(self):
         return self.view.node
 
@@ -164,7 +165,7 @@ class qMRMLThreeDView(_View):  # noqa: N801
 
 
 @behaviour
-class qSlicerLayoutManager:  # noqa: N801
+class qSlicerLayoutManager:
     """Four views by name; the layout node remembers what was asked for."""
 
     SLICES = ("Red", "Yellow", "Green")
@@ -176,6 +177,11 @@ class qSlicerLayoutManager:  # noqa: N801
         self.scene = scene
         self.logic = slicer.vtkMRMLLayoutLogic()
         self.logic.SetMRMLScene(scene)
+
+    def openViews(self):
+        """Slice nodes, composite nodes and logics are there from the start, as in Slicer."""
+        for name in (*self.SLICES, "1"):
+            self._view(name)
 
     def layoutLogic(self):
         return self.logic

@@ -112,7 +112,7 @@ behaviour(type("qMRMLSpinBox", (_SpinBox,), {}))
 
 
 @behaviour
-class ctkDoubleSlider(_Numeric):  # noqa: N801
+class ctkDoubleSlider(_Numeric):
     defaults = {**_Numeric.defaults, "spinBoxVisible": False, "decimals": 6}  # noqa: RUF012
 
 
@@ -197,7 +197,7 @@ for _name in ("ctkRangeWidget", "ctkDoubleRangeSlider", "ctkRangeSlider", "qMRML
 
 
 @behaviour
-class ctkCollapsibleButton:  # noqa: N801
+class ctkCollapsibleButton:
     """A titled section that folds."""
 
     HEADER = 24
@@ -253,11 +253,13 @@ class ctkCollapsibleButton:  # noqa: N801
         painter.drawPrimitive(
             style.PE_IndicatorArrowDown if self.isChecked() else style.PE_IndicatorArrowRight, arrow
         )
-        painter.drawText(QtCore.QRect(22, 0, self.width() - 22, self.HEADER), QtCore.Qt.AlignVCenter, self.text())
+        painter.drawText(
+            QtCore.QRect(22, 0, self.width() - 22, self.HEADER), QtCore.Qt.AlignVCenter, self.text()
+        )
 
 
 @behaviour
-class ctkCollapsibleGroupBox:  # noqa: N801
+class ctkCollapsibleGroupBox:
     def build(self):
         self.setCheckable(True)
         self.setChecked(True)
@@ -276,7 +278,7 @@ class ctkCollapsibleGroupBox:  # noqa: N801
 
 
 @behaviour
-class ctkCheckableComboBox:  # noqa: N801
+class ctkCheckableComboBox:
     """A combo box whose entries carry check marks."""
 
     def build(self):
@@ -311,7 +313,7 @@ class ctkCheckableComboBox:  # noqa: N801
 
 
 @behaviour
-class ctkPathLineEdit:  # noqa: N801
+class ctkPathLineEdit:
     """A line for a file or folder name, with a button."""
 
     defaults = {"showBrowseButton": True, "showHistoryButton": True}  # noqa: RUF012
@@ -337,7 +339,7 @@ class ctkPathLineEdit:  # noqa: N801
 
 
 @behaviour
-class ctkDirectoryButton:  # noqa: N801
+class ctkDirectoryButton:
     """A button that shows a folder."""
 
     def build(self):
@@ -357,7 +359,7 @@ class ctkDirectoryButton:  # noqa: N801
 
 
 @behaviour
-class ctkColorPickerButton:  # noqa: N801
+class ctkColorPickerButton:
     def get_color(self):
         return self.held.get("chosen", QtGui.QColor("black"))
 

@@ -17,7 +17,7 @@ def selectionNode():
 
 
 @behaviour
-class qSlicerMarkupsPlaceWidget:  # noqa: N801
+class qSlicerMarkupsPlaceWidget:
     """The place button: place mode lives in the interaction node, the list in the selection node."""
 
     defaults = {"buttonsVisible": True, "placeModePersistency": False}  # noqa: RUF012
@@ -134,7 +134,7 @@ class qSlicerMarkupsPlaceWidget:  # noqa: N801
 
 
 @behaviour
-class qSlicerSimpleMarkupsWidget:  # noqa: N801
+class qSlicerSimpleMarkupsWidget:
     """The list of points of a markups node, with its place buttons."""
 
     defaults = {  # noqa: RUF012

@@ -9,7 +9,7 @@ from .native import behaviour
 
 
 @behaviour
-class qMRMLWidget:  # noqa: N801
+class qMRMLWidget:
     """A widget that hands the scene on to its children."""
 
     def setMRMLScene(self, scene):
@@ -193,14 +193,14 @@ behaviour(type("qMRMLNodeComboBox", (NodeSelector,), {}))
 
 
 @behaviour
-class qMRMLColorTableComboBox(NodeSelector):  # noqa: N801
+class qMRMLColorTableComboBox(NodeSelector):
     defaults = {  # noqa: RUF012
         **NodeSelector.defaults, "nodeTypes": ["vtkMRMLColorNode"], "showHidden": True,
     }  # fmt: skip
 
 
 @behaviour
-class qMRMLCheckableNodeComboBox(NodeSelector):  # noqa: N801
+class qMRMLCheckableNodeComboBox(NodeSelector):
     """A node selector with check marks."""
 
     def build(self):
@@ -233,7 +233,7 @@ class qMRMLCheckableNodeComboBox(NodeSelector):  # noqa: N801
 
 
 @behaviour
-class qMRMLSubjectHierarchyComboBox:  # noqa: N801
+class qMRMLSubjectHierarchyComboBox:
     """Items of the subject hierarchy."""
 
     defaults = {"noneDisplay": "None", "showRootItem": True}  # noqa: RUF012

@@ -9,11 +9,12 @@ from .native import behaviour, nativeClass
 
 
 @behaviour
-class qMRMLSegmentsTableView:  # noqa: N801
+class qMRMLSegmentsTableView:
     """Segments of a segmentation: visibility, colour, name, in rows."""
 
     defaults = {  # noqa: RUF012
-        "headerVisible": True, "visibilityColumnVisible": True, "colorColumnVisible": True, "selectionMode": 3,
+        "headerVisible": True, "visibilityColumnVisible": True, "colorColumnVisible": True,
+        "selectionMode": 3,
     }  # fmt: skip
 
     def build(self):
@@ -109,7 +110,9 @@ class qMRMLSegmentsTableView:  # noqa: N801
         return self.ids
 
     def selectedSegmentIDs(self):
-        return [self.ids[r] for r in sorted({i.row() for i in self.table.selectedIndexes()}) if r < len(self.ids)]
+        return [
+            self.ids[r] for r in sorted({i.row() for i in self.table.selectedIndexes()}) if r < len(self.ids)
+        ]
 
     def setSelectedSegmentIDs(self, ids):
         self.table.clearSelection()
@@ -133,7 +136,7 @@ class qMRMLSegmentsTableView:  # noqa: N801
 
 
 @behaviour
-class qMRMLSegmentationShow3DButton:  # noqa: N801
+class qMRMLSegmentationShow3DButton:
     def build(self):
         self.node = None
         self.setText("Show 3D")
@@ -156,7 +159,7 @@ class qMRMLSegmentationShow3DButton:  # noqa: N801
 
 
 @behaviour
-class qMRMLSegmentSelectorWidget:  # noqa: N801
+class qMRMLSegmentSelectorWidget:
     """A segmentation and one of its segments."""
 
     defaults = {"segmentationNodeSelectorVisible": True}  # noqa: RUF012
@@ -207,7 +210,7 @@ class qMRMLSegmentSelectorWidget:  # noqa: N801
 
 
 @behaviour
-class qMRMLTableView:  # noqa: N801
+class qMRMLTableView:
     """Cells of a table node."""
 
     def build(self):
@@ -239,7 +242,7 @@ class qMRMLTableView:  # noqa: N801
 
 
 @behaviour
-class qMRMLTableWidget:  # noqa: N801
+class qMRMLTableWidget:
     def build(self):
         self.inner = nativeClass("qMRMLTableView")(self)
         QtWidgets.QVBoxLayout(self).addWidget(self.inner)
@@ -249,7 +252,7 @@ class qMRMLTableWidget:  # noqa: N801
 
 
 @behaviour
-class qMRMLPlotView:  # noqa: N801
+class qMRMLPlotView:
     """A chart: the stand-in keeps the node, it draws nothing."""
 
     def build(self):
@@ -266,7 +269,7 @@ class qMRMLPlotView:  # noqa: N801
 
 
 @behaviour
-class qMRMLPlotWidget:  # noqa: N801
+class qMRMLPlotWidget:
     def build(self):
         self.node, self.inner = None, nativeClass("qMRMLPlotView")(self)
         QtWidgets.QVBoxLayout(self).addWidget(self.inner)
@@ -299,7 +302,7 @@ class _VolumeRange:
 
 
 @behaviour
-class qMRMLVolumeThresholdWidget(_VolumeRange):  # noqa: N801
+class qMRMLVolumeThresholdWidget(_VolumeRange):
     def get_lowerThreshold(self):
         return self.display().GetLowerThreshold() if self.display() else 0.0
 
@@ -318,7 +321,7 @@ class qMRMLVolumeThresholdWidget(_VolumeRange):  # noqa: N801
 
 
 @behaviour
-class qMRMLWindowLevelWidget(_VolumeRange):  # noqa: N801
+class qMRMLWindowLevelWidget(_VolumeRange):
     def get_window(self):
         return self.display().GetWindow() if self.display() else 0.0
 

@@ -3,8 +3,6 @@
 import slicer
 from PySide6 import QtCore, QtWidgets
 
-from . import proxy
-
 TITLE = "3D Slicer stand-in"
 
 
@@ -67,9 +65,13 @@ class MainWindow(QtWidgets.QMainWindow):
     def moduleSelector(self):
         return self.selector
 
-    def showPanel(self, panel):
+    def release(self):
+        """Take the panel out of the window."""
         if self.area.widget() is not None:
             self.area.takeWidget().setParent(None)
+
+    def showPanel(self, panel):
+        self.release()
         self.area.setWidget(panel._q)
         panel._q.show()
 
@@ -109,4 +111,4 @@ def image(host, name, width=1366, height=768):
     return found
 
 
-__all__ = ["MainWindow", "image", "proxy", "redraw"]
+__all__ = ["MainWindow", "image", "redraw"]

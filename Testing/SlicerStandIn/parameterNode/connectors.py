@@ -315,7 +315,8 @@ def registerAll():
 
 def floatWidgets():
     return (
-        qt.QDoubleSpinBox, ctk.ctkSliderWidget, ctk.ctkDoubleSlider, ctk.ctkDoubleSpinBox, slicer.qMRMLSpinBox,
+        qt.QDoubleSpinBox, ctk.ctkSliderWidget, ctk.ctkDoubleSlider, ctk.ctkDoubleSpinBox,
+        slicer.qMRMLSpinBox,
     )  # fmt: skip
 
 
