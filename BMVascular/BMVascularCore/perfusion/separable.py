@@ -15,7 +15,9 @@ KEP_RANGE_PER_MIN = (2e-4, 120.0)
 KTRANS_MAX_PER_MIN = 5.0
 _NODES = 161
 _STRIDE = 4
-_ROOT_STEPS = 6
+_ROOT_STEPS = 5
+_STILL_MOVING = 1e-3
+_BISECTIONS = 20
 # quintic Hermite: polynomial coefficients from value, slope and curvature at both ends
 _QUINTIC = np.array(
     [
@@ -280,10 +282,10 @@ def _minimise(table, s, aa, ac, low, c, cc, v_max):
     """Root of the slope on the interval 0..1 by false position (Illinois), all voxels together."""
     start = table.x[0] + table.step * low
 
-    def at(u):
-        (s0, s1), (aa0, aa1), (ac0, ac1) = (_polynomial(p, u) for p in (s, aa, ac))
-        kep = np.exp(start + table.step * u)
-        return _profile(s0, s1, aa0, aa1, ac0, ac1, c, cc, kep, table.step, v_max)
+    def at(u, rows=slice(None)):
+        (s0, s1), (aa0, aa1), (ac0, ac1) = (_polynomial(p[:, rows], u) for p in (s, aa, ac))
+        kep = np.exp(start[rows] + table.step * u)
+        return _profile(s0, s1, aa0, aa1, ac0, ac1, c[rows], cc, kep, table.step, v_max)
 
     left, right = np.zeros(len(c)), np.ones(len(c))
     f_left, f_right = at(left)[0], at(right)[0]
@@ -299,7 +301,14 @@ def _minimise(table, s, aa, ac, low, c, cc, v_max):
         f_right = np.where(up, np.where(u <= new, f_right * 0.5, f_right), f_new)
         f_left = np.where(up, f_new, np.where(u >= new, f_left * 0.5, f_left))
         left, right = np.where(up, new, left), np.where(up, right, new)
-        u = new
+        moved, u = np.abs(new - u), new
+    # where a bound becomes active the slope has a kink: the few that are still moving are bisected
+    rows = np.flatnonzero((moved > _STILL_MOVING) & ~one_sided)
+    left, right = left[rows], right[rows]
+    for _ in range(_BISECTIONS if len(rows) else 0):
+        u[rows] = 0.5 * (left + right)
+        up = at(u[rows], rows)[0] > 0
+        left, right = np.where(up, u[rows], left), np.where(up, right, u[rows])
     return (u, *at(u)[1:])
 
 

@@ -76,7 +76,7 @@ def test_residuals_reach_those_of_scipy():
     rng = np.random.default_rng(4)
     n = 60
     plasma, curves = simulate(
-        times, rng.uniform(0.005, 0.4, n), rng.uniform(0.05, 0.6, n), rng.uniform(0, 0.1, n)
+        times, rng.uniform(0.005, 0.1, n), rng.uniform(0.05, 1, n), rng.uniform(0, 0.1, n)
     )
     curves = curves + rng.normal(0, 0.02, curves.shape)
     fit = KineticFitter(times, plasma, times, "etofts").fit(curves)
