@@ -94,8 +94,12 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
             if found:
                 break
             continue
-        found.append(Found(mask, threshold, boundary_contrast(image, mask)))
-        best = max(best, found[-1].sharpness)
+        candidate = Found(mask, threshold, boundary_contrast(image, mask))
+        # a sudden growth onto a blunter boundary is a leak, not the rest of the lesion
+        if found and mask.sum() > 2.2 * found[-1].mask.sum() and candidate.sharpness < 0.95 * best:
+            break
+        found.append(candidate)
+        best = max(best, candidate.sharpness)
         # lower thresholds only leak further
         if found[-1].sharpness < 0.6 * best:
             break
