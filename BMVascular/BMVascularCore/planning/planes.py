@@ -166,7 +166,9 @@ def _plane_axes(contours):
 
 
 def _even_odd_area(polygons):
-    """Area inside polygons that do not cross each other: a polygon inside another is a hole."""
+    """Area inside polygons by the even-odd rule: a polygon inside another is a hole."""
+    if any(crosses_itself(polygon) for polygon in polygons):
+        return _filled_area(polygons)
     total = 0.0
     for n, polygon in enumerate(polygons):
         depth = sum(points_inside(polygon[:1], other)[0] for m, other in enumerate(polygons) if m != n)
@@ -174,3 +176,12 @@ def _even_odd_area(polygons):
         area = 0.5 * abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)))
         total += -area if depth % 2 else area
     return max(total, 0.0)
+
+
+def _filled_area(polygons):
+    """Area by counting pixels: the lobes of a crossing polygon would cancel in a formula."""
+    everything = np.concatenate(polygons)
+    pixel = float(np.ptp(everything, axis=0).max()) / 400.0
+    low = everything.min(axis=0) + (0.5 - 2) * pixel
+    grid = tuple(low[a] + pixel * np.arange(405) for a in range(2))
+    return float(fill_even_odd(polygons, grid).sum()) * pixel**2

@@ -124,7 +124,8 @@ def test_spheres_with_known_truth(shared, tmp_path, diameter):
     truth = json.loads((folder / "truth.json").read_text())["targets"][name]
     code = main(["dvh", "--dose", str(folder / f"RD_{name}_1mm.dcm"),
                  "--structures", str(folder / "RS_spheres.dcm"),
-                 "--prescription", "20", "--targets", name, "--out", str(tmp_path / "o"), "--quiet"])  # fmt: skip
+                 "--prescription", "20", "--targets", name, "--quiet",
+                 "--out", str(tmp_path / "o")])  # fmt: skip
     assert code == 0
     row = next(r for r in rows_of(tmp_path / "o/metrics.csv") if r["structure"] == name)
     tight = 0.025 if diameter < 5 else 0.01
