@@ -130,10 +130,11 @@ def stack_planes(contours, name, slice_step_mm=None):
             "lies on a single slice of unknown thickness", name, "Add another structure or its CT."
         )
     warnings = []
-    if any(crosses_itself(one[:, :2]) for one in local):
+    crossing = any(crosses_itself(one[:, :2]) for one in local)
+    if crossing:
         warnings.append(f"{name}: a contour crosses itself; what lies inside is decided by the even-odd rule")
     polygons = [[local[n][:, :2] for n in group] for group in groups]
-    areas = np.array([_even_odd_area(plane) for plane in polygons])
+    areas = np.array([(_filled_area if crossing else _even_odd_area)(plane) for plane in polygons])
     cuts = np.flatnonzero(steps > 1.5 * step) + 1
     if len(cuts):
         warnings.append(
@@ -166,9 +167,7 @@ def _plane_axes(contours):
 
 
 def _even_odd_area(polygons):
-    """Area inside polygons by the even-odd rule: a polygon inside another is a hole."""
-    if any(crosses_itself(polygon) for polygon in polygons):
-        return _filled_area(polygons)
+    """Area inside polygons that do not cross themselves: a polygon inside another is a hole."""
     total = 0.0
     for n, polygon in enumerate(polygons):
         depth = sum(points_inside(polygon[:1], other)[0] for m, other in enumerate(polygons) if m != n)
