@@ -69,14 +69,14 @@ def read_anatomy(timepoint, progress=None):
     )
     present = [role for role in ANATOMY if timepoint.first(role) is not None]
     for number, role in enumerate(present):
-        part = share_of(progress, number / len(present), (number + 1) / len(present))
+        progress(number / len(present), f"aligning {role}")
         try:
             image = timepoint.first(role).read()
         except InputError as error:
             anatomy.notes.append(f"{role} is not used: {error}")
             continue
         anatomy.images[role] = image
-        anatomy.alignments[role] = align(t1c, image, part)
+        anatomy.alignments[role] = align(t1c, image)
         anatomy.notes.append(anatomy.alignments[role].note)
     return anatomy
 
@@ -180,7 +180,7 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
     series.array = np.asarray(series.array, np.float32)
-    alignment = align(anatomy.t1c, _baseline_image(series, 3, 5), share_of(progress, 0.2, 0.35))
+    alignment = align(anatomy.t1c, _baseline_image(series, 3, 5))
     settings = DscSettings(preload=_preload(timepoint.context.get("protocol", {})))
     exclude = lesion_exclusion(segmentation, series.geometry, alignment)
     result = run_dsc(series, settings, exclude=exclude, progress=share_of(progress, 0.35, 1.0))
@@ -211,7 +211,7 @@ def dce_stage(timepoint, anatomy, progress=None):
         return None
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
-    alignment = align(anatomy.t1c, _baseline_image(series, 0, 3), share_of(progress, 0.2, 0.35))
+    alignment = align(anatomy.t1c, _baseline_image(series, 0, 3))
     notes = [*series.meta.get("warnings", []), alignment.note]
     t1_s, t1_note = t1_stage(timepoint, series)
     if t1_note:
