@@ -229,11 +229,13 @@ def _best_neighbours(pyramid, transform, shift_mm=3.0, turn_deg=2.5, count=2):
     """The pose itself and the best few of those a few millimetres and degrees away."""
     angles = np.array((transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()))
     offset, centre = np.array(transform.GetTranslation()), transform.GetCenter()
-    steps = np.array(np.meshgrid(*[(-shift_mm, 0.0, shift_mm)] * 3, indexing="ij")).reshape(3, -1).T
-    poses = [engine.rigid(angles, offset + step, centre) for step in steps]
-    for axis in np.vstack([np.eye(3), -np.eye(3)]):
-        poses.append(engine.rigid(angles + np.radians(turn_deg) * axis, offset, centre))
-    poses.sort(key=lambda pose: engine.metric(pyramid, engine.GLANCE, pose))
+    steps = np.array(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3, indexing="ij")).reshape(3, -1).T
+    poses = [
+        engine.rigid(angles + np.radians(turn_deg) * turn, offset + shift_mm * step, centre)
+        for step in steps
+        for turn in np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
+    ]
+    poses.sort(key=pyramid.score(engine.MIDDLE))
     return [transform, *poses[:count]]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from BMVascularCore.planning.head_mask import on_grid
+from BMVascularCore.planning.pose_score import PoseScore
 
 SEED = 20
 
@@ -45,8 +46,6 @@ class Level:
 
 SEARCH = Level(6.0, 3.0, 4000, 4.0, 0.3, 25)
 COARSE = Level(4.0, 2.0, 15000, 3.0, 0.05, 100, relaxation=0.85)
-# the metric only, on the middle level's images
-GLANCE = Level(2.0, 1.0, 8000, 1.0, 0.01, 1)
 MIDDLE = Level(2.0, 1.0, 25000, 1.0, 0.01, 100, relaxation=0.8)
 # no smoothing at the last level: it moves the edges of thin bone and with them the result
 FINE = Level(1.0, 0.0, 50000, 0.4, 0.001, 80, 48, 0.7)
@@ -69,6 +68,7 @@ class Pyramid:
         self.fixed_mask, self.moving_mask = fixed_mask, moving_mask
         self._cache = {}
         self._masks = {}
+        self._scores = {}
 
     def swapped(self):
         """The same pair with roles exchanged; resampled images are shared."""
@@ -89,6 +89,13 @@ class Pyramid:
                 for image, mask in ((self.fixed, self.fixed_mask), (self.moving, self.moving_mask))
             )
         return self._cache[key]
+
+    def score(self, level):
+        """Quick score of poses at a level (see :class:`pose_score.PoseScore`)."""
+        key = (level.spacing_mm, level.sigma_mm)
+        if key not in self._scores:
+            self._scores[key] = PoseScore(*self.images(level), self.mask(level))
+        return self._scores[key]
 
     def mask(self, level):
         """The fixed head with 9 mm around it, on the fixed image of a level."""
@@ -161,6 +168,9 @@ def _method(pyramid, level, overlap=None):
         mask = mask * _nearest(overlap, mask)
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(level.bins)
+    # gradients where they are needed, not of the whole image: most of the time would go there
+    method.SetMetricUseFixedImageGradientFilter(False)
+    method.SetMetricUseMovingImageGradientFilter(False)
     method.SetMetricFixedMask(mask)
     inside = max(int(sitk.GetArrayViewFromImage(mask).sum()), 1)
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -254,15 +264,19 @@ def search_start(pyramid, guesses, wide, progress):
     if wide:
         centre = np.asarray(guesses[0].GetCenter())
         base = np.asarray(guesses[0].GetTranslation())
+        score = pyramid.score(SEARCH)
+        poses = [
+            rigid(angles, base + np.array((0.0, 0.0, dz)), centre)
+            for angles in rotation_grid(60, 20)
+            for dz in (0.0, -30.0, 30.0)
+        ]
         ranked = []
-        for number, angles in enumerate(rotation_grid(60, 30)):
-            if number % 10 == 0:
-                progress(0.4 * number / 125, "searching the pose")
-            ranked.append((metric(pyramid, SEARCH, rigid(angles, base, centre)), tuple(angles)))
-        ranked.sort(key=lambda item: item[0])
-        starts += [rigid(angles, base, centre) for _, angles in ranked[:8]]
-        starts += [rigid(angles, base, centre) for angles in rotation_grid(20, 20)[1:7]]
-        starts += [rigid((0, 0, 0), base + np.array((0.0, 0.0, dz)), centre) for dz in (-40, 40)]
+        for number, pose in enumerate(poses):
+            if number % 100 == 0:
+                progress(0.4 * number / len(poses), "searching the pose")
+            ranked.append((score(pose), number))
+        ranked.sort()
+        starts += [poses[number] for _, number in ranked[:10]]
     quick = []
     for number, start in enumerate(starts):
         progress(0.4 + 0.4 * number / len(starts), "searching the pose")
