@@ -13,14 +13,8 @@ from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning import registration_engine as engine
-from BMVascularCore.planning.head_mask import (
-    centroid_mm,
-    head_mask,
-    is_ct,
-    mask_points,
-    prepare,
-    surface_points,
-)
+from BMVascularCore.planning.head_mask import centroid_mm, is_ct, mask_points, surface_points
+from BMVascularCore.planning.pyramid import Pyramid, Side, nearest_on
 from BMVascularCore.progress import share_of, silent
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
@@ -153,24 +147,25 @@ def register_rigid(
     return _judge(pyramid, fixed, moving, transform, value, restarts, inverse, probes, points_lps_mm)
 
 
-def session_pyramid(fixed, moving):
-    """Images and head masks of a pair, prepared for registration.
+def session_pair(fixed_side, moving):
+    """A pair whose fixed side is prepared already: for the many images of one session.
 
     Parameters
     ----------
-    fixed, moving : Volume
+    fixed_side : pyramid.Side
+    moving : Volume
 
     Returns
     -------
-    registration_engine.Pyramid
+    pyramid.Pyramid
 
     Raises
     ------
     InputError
         A flat image, one without a head, or fewer than four slices.
     """
-    _require_depth(fixed, moving)
-    return _pyramid(fixed, moving, None)
+    _require_depth(moving)
+    return Pyramid(fixed_side, Side.of_volume(moving))
 
 
 def _require_depth(*volumes):
@@ -182,18 +177,15 @@ def _require_depth(*volumes):
 
 
 def _pyramid(fixed, moving, fixed_mask):
-    images = [prepare(fixed), prepare(moving)]
-    masks = [head_mask(image, is_ct(volume)) for image, volume in zip(images, (fixed, moving), strict=True)]
+    sides = [Side.of_volume(volume) for volume in (fixed, moving)]
     if fixed_mask is not None:
-        given = sitk.Resample(
-            fixed_mask.to_sitk(), masks[0], sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
-        )
+        given = nearest_on(fixed_mask.to_sitk(), sides[0].mask)
         if not sitk.GetArrayViewFromImage(given).any():
             raise InputError(
                 "is empty inside the fixed image", fixed_mask.name, "Draw the mask on the fixed image."
             )
-        masks[0] = sitk.Cast(given > 0, sitk.sitkUInt8)
-    return engine.Pyramid(*images, *masks)
+        sides[0] = Side(sides[0].image, sitk.Cast(given > 0, sitk.sitkUInt8))
+    return Pyramid(*sides)
 
 
 def _guesses(pyramid, fixed, moving, initial):
@@ -314,8 +306,9 @@ def mirrored_is_better(pyramid, transform):
     """
     centre = centroid_mm(pyramid.moving_mask)
     fixed, moving = pyramid.images(engine.COARSE)
-    flipped = engine.Pyramid(
-        fixed, _mirrored(moving, centre), pyramid.fixed_mask, _mirrored(pyramid.moving_mask, centre)
+    flipped = Pyramid(
+        Side(fixed, pyramid.fixed_mask),
+        Side(_mirrored(moving, centre), _mirrored(pyramid.moving_mask, centre)),
     )
     own = engine.optimise(pyramid, engine.COARSE, transform)[1]
     # a flip of a turned head turns the other way: start without rotation as well

@@ -14,6 +14,7 @@ from BMVascularCore.perfusion.dce import DceSettings, run_dce
 from BMVascularCore.perfusion.dsc import DscSettings, run_dsc
 from BMVascularCore.perfusion.t1 import fit_vfa
 from BMVascularCore.phenotype import assess_lesions
+from BMVascularCore.planning.pyramid import Side
 from BMVascularCore.progress import share_of, silent
 from BMVascularCore.study.alignment import Alignment, align, from_t1c, to_t1c
 from BMVascularCore.volume import Volume, resample
@@ -36,12 +37,15 @@ class Anatomy:
     alignments : dict
         Role to Alignment.
     notes : list of str
+    side : Side
+        The T1c prepared for alignment.
     """
 
     t1c: Volume
     images: dict
     alignments: dict
     notes: list = field(default_factory=list)
+    side: Side = None
 
     def on_t1c(self, role):
         """An image resampled onto the T1c's grid, None when absent."""
@@ -64,9 +68,8 @@ def read_anatomy(timepoint, progress=None):
     """
     progress = progress or silent
     t1c = timepoint.first("T1c").read()
-    anatomy = Anatomy(
-        t1c, {"T1c": t1c}, {"T1c": Alignment(None, 0.0, "")}, list(t1c.meta.get("warnings", []))
-    )
+    still = {"T1c": Alignment(None, 0.0, "")}
+    anatomy = Anatomy(t1c, {"T1c": t1c}, still, list(t1c.meta.get("warnings", [])), Side.of_volume(t1c))
     present = [role for role in ANATOMY if timepoint.first(role) is not None]
     for number, role in enumerate(present):
         progress(number / len(present), f"aligning {role}")
@@ -76,7 +79,7 @@ def read_anatomy(timepoint, progress=None):
             anatomy.notes.append(f"{role} is not used: {error}")
             continue
         anatomy.images[role] = image
-        anatomy.alignments[role] = align(t1c, image)
+        anatomy.alignments[role] = align(anatomy.side, image)
         anatomy.notes.append(anatomy.alignments[role].note)
     return anatomy
 
@@ -194,7 +197,7 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
     series.array = np.asarray(series.array, np.float32)
-    alignment = align(anatomy.t1c, _baseline_image(series, 3, 5))
+    alignment = align(anatomy.side, _baseline_image(series, 3, 5))
     settings = DscSettings(preload=_preload(timepoint.context.get("protocol", {})))
     exclude = lesion_exclusion(segmentation, series.geometry, alignment)
     result = run_dsc(series, settings, exclude=exclude, progress=share_of(progress, 0.35, 1.0))
@@ -225,7 +228,7 @@ def dce_stage(timepoint, anatomy, progress=None):
         return None
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
-    alignment = align(anatomy.t1c, _baseline_image(series, 0, 3))
+    alignment = align(anatomy.side, _baseline_image(series, 0, 3))
     notes = [*series.meta.get("warnings", []), alignment.note]
     t1_s, t1_note = t1_stage(timepoint, series)
     if t1_note:
