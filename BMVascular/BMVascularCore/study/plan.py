@@ -144,7 +144,9 @@ def read_plan(folder, seeds=(), seeds_required=True, progress=None, t1c_required
     if facts.get("truth"):
         plan.truth = folder / facts["truth"]
     if not facts or "dicom" in facts:
-        _from_dicom(plan, folder / facts.get("dicom", "."), facts, share_of(progress or silent, 0, 1), t1c_required)
+        _from_dicom(
+            plan, folder / facts.get("dicom", "."), facts, share_of(progress or silent, 0, 1), t1c_required
+        )
     else:
         _from_files(plan, folder, facts)
     if plan.timepoints and seeds:

@@ -169,7 +169,11 @@ def propose_by_name(name, n_frames=1, echo_time_ms=None):
         return _propose_dynamic(n_frames, echo_time_ms, named)
     if named("derived"):
         return RoleProposal("other", f"named {named('derived')[0]}", False)
-    for role, own in (("CT", {"ct"}), ("PET", {"pet", "fet", "met", "fdopa", "tbr"}), ("dose", {"dose", "rtdose"})):
+    for role, own in (
+        ("CT", {"ct"}),
+        ("PET", {"pet", "fet", "met", "fdopa", "tbr"}),
+        ("dose", {"dose", "rtdose"}),
+    ):
         if found & own:
             return RoleProposal(role, f"named {sorted(found & own)[0]}", False)
     for role in ("ADC", "ASL", "DWI", "VFA", "FLAIR", "SWI", "T2"):

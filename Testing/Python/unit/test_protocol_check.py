@@ -66,7 +66,7 @@ def test_unverified_rules_are_never_red():
     rules = protocol.load_protocol()
     harsh = {**rules, "rules": [{**r, "severity": "red"} for r in rules["rules"]],
              "series": [{**r, "severity": "red"} for r in rules["series"]]}  # fmt: skip
-    bad = [SeriesFacts(role, "TP1", role, {k: 1e6 for k in protocol._UNITS} | {"field_t": 3.0})
+    bad = [SeriesFacts(role, "TP1", role, dict.fromkeys(protocol._UNITS, 1000000.0) | {"field_t": 3.0})
            for role in ("T1c", "T1", "FLAIR", "T2", "DSC", "DCE", "PET")]  # fmt: skip
     found = check_protocol(bad, {"TP1": False}, harsh)
     unverified = [f for f in found if "not verified" in f.source]
