@@ -251,6 +251,10 @@ def removeWithViews(scene, node):
     if node.IsA("vtkMRMLDisplayableNode"):
         for index in range(node.GetNumberOfDisplayNodes() - 1, -1, -1):
             scene.RemoveNode(node.GetNthDisplayNode(index))
+    hierarchy = subjectHierarchy(scene)
+    item = hierarchy.GetItemByDataNode(node)
+    if item != hierarchy.GetInvalidItemID():
+        hierarchy.RemoveItem(item, False)
     scene.RemoveNode(node)
 
 

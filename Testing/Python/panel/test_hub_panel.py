@@ -25,7 +25,9 @@ def states(panel):
 def nextStep(panel):
     """The marked step."""
     table = panel.ui.stepsTable
-    marked = [table.item(n, 0).text() for n in range(table.rowCount) if table.item(n, 0).text().startswith("▶")]
+    marked = [
+        table.item(n, 0).text() for n in range(table.rowCount) if table.item(n, 0).text().startswith("▶")
+    ]
     return marked[0].removeprefix("▶ ") if marked else None
 
 
@@ -41,13 +43,17 @@ def load(host, panel, path):
 
 
 def addVolume(host, name, shape=(6, 7, 8)):
-    return host.slicer.util.addVolumeFromArray(np.arange(np.prod(shape), dtype=np.int16).reshape(shape), name=name)
+    return host.slicer.util.addVolumeFromArray(
+        np.arange(np.prod(shape), dtype=np.int16).reshape(shape), name=name
+    )
 
 
 def addSequence(host, name, count=12, attributes=()):
     """A sequence as Slicer's DICOM import leaves it: frame numbers as index, times in attributes."""
     slicer = host.slicer
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetIndexName("")
+    sequence.SetIndexUnit("")
     volume = addVolume(host, f"{name} frame")
     for n in range(count):
         sequence.SetDataNodeAtValue(volume, str(n))
@@ -100,14 +106,14 @@ def test_a_dicom_folder_becomes_series_with_roles(host, hub, study_folder):
 
 def test_cancel_in_mid_load_leaves_the_scene_as_it_was(host, hub, study_folder):
     scene = host.slicer.mrmlScene
-    before, folders = scene.GetNumberOfNodes(), studyNodes.subjectHierarchy(scene).GetNumberOfItems()
+    before = scene.GetNumberOfNodes()
     host.cancelNextProgress(atLeast=45)
     load(host, hub, study_folder)
     assert studyNodes.nodesOf(scene) == []
     assert hub.ui.rolesTable.rowCount == 0
     assert scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == 0
     assert scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") == 0
-    assert studyNodes.subjectHierarchy(scene).GetNumberOfItems() <= folders
+    assert studyNodes.subjectHierarchy(scene).GetNumberOfItems() == 0
     assert scene.GetNumberOfNodes() <= before + 1  # the hub's own parameter node
 
 
@@ -160,7 +166,6 @@ def test_suspicious_times_are_flagged(host, hub, times, word):
     addSequence(host, "DSC perfusion", attributes=MULTIVOLUME | labels(times))
     host.click(hub.ui.sceneButton)
     assert word in hub.ui.doubtsLabel.text
-    assert hub.ui.doubtsLabel.visible is True
 
 
 def test_the_clock_past_midnight_is_mended(host, hub):
