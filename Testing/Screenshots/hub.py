@@ -10,8 +10,8 @@ def main():
     common.fillScene(host)
     panel.logic.showAnatomy()
     panel.refresh()
-    from BMVascularLib.studyNodes import firstOf
     from BMVascularLib.seeds import seedsOfNode
+    from BMVascularLib.studyNodes import firstOf
 
     scene = host.slicer.mrmlScene
     ras = seedsOfNode(firstOf(scene, "seeds", "TP1"))[0][1]
