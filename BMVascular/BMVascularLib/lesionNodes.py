@@ -14,10 +14,12 @@ from BMVascularLib.segments import (
     labelGeometryOfSegment,
     maskOnGrid,
     orientedImageOfArray,
+    reviewState,
+    segmentIds,
     setReviewState,
     terminologyEntry,
 )
-from BMVascularLib.tables import addTable
+from BMVascularLib.tables import addTable, rowsOfTable
 from BMVascularLib.volumes import (
     arrayOfImageData,
     geometryOfIjkToRas,
@@ -82,7 +84,6 @@ def lesionNode(scene, timepoint, t1cNode):
     node = studyNodes.firstOf(scene, LESIONS, timepoint)
     if node is None:
         node = _segmentation(scene, f"{timepoint} lesions", LESIONS, timepoint, t1cNode)
-        node.CreateClosedSurfaceRepresentation()
         showSegmentation(node, outline=True, fill=0.18, width=2)
     return node
 
@@ -140,6 +141,8 @@ def writeSegment(node, segmentId, name, label, corner, mask, geometry):
     segment.AddRepresentation(_LABELMAP, image)
     setReviewState(segment, "NotStarted")
     segmentation.AddSegment(segment, segmentId)
+    if segment.GetRepresentation("Closed surface") is None:
+        node.CreateClosedSurfaceRepresentation()
     return segment
 
 
@@ -250,3 +253,28 @@ def handOver(scene, segmentationNode, segmentId, t1cNode):
     editor.SetAndObserveSegmentationNode(segmentationNode)
     editor.SetAndObserveSourceVolumeNode(t1cNode)
     editor.SetSelectedSegmentID(segmentId)
+
+
+def readRows(scene, timepoint):
+    """Rows of the lesions as the scene holds them: their segments, with what the table says of each."""
+    node = studyNodes.firstOf(scene, LESIONS, timepoint)
+    if node is None:
+        return []
+    table = studyNodes.firstOf(scene, TABLE, timepoint)
+    known = {} if table is None else {row.get("segment_id"): row for row in rowsOfTable(table)}
+    rows = []
+    for lesionId in segmentIds(node):
+        segment = node.GetSegmentation().GetSegment(lesionId)
+        facts = {"segment_id": lesionId, "name": segment.GetName(), "review": reviewState(segment)}
+        rows.append({**known.get(lesionId, {}), **facts})
+    return rows
+
+
+def centreOfSegment(scene, timepoint, lesionId):
+    """Centre of a segment in the views (RAS mm), None where it is empty or absent."""
+    node = studyNodes.firstOf(scene, LESIONS, timepoint)
+    if node is None or lesionId not in segmentIds(node):
+        return None
+    array, geometry = labelGeometryOfSegment(node, lesionId)
+    index = np.argwhere(array)
+    return tuple(ras_lps(geometry.points_of(index.mean(axis=0))).tolist()) if len(index) else None

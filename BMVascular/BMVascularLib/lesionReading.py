@@ -15,22 +15,12 @@ from BMVascularCore.lesions import Seed, prepare
 from BMVascularCore.progress import silent
 from BMVascularLib import lesionNodes, studyNodes
 from BMVascularLib.lesionSession import LesionSession
-from BMVascularLib.seeds import linkSeed, seedsOfNode, segmentOfSeed
+from BMVascularLib.seeds import clicksOf, linkSeed, waitingOf
 from BMVascularLib.segments import reviewState, segmentIds, setReviewState
 from BMVascularLib.tables import rowsOfTable, setTable
 
 NEW, INCLUDE, EXCLUDE = "new", "include", "exclude"
 _MOST_UNDO = 50
-
-
-@dataclass(frozen=True)
-class Click:
-    """A placed point: label, description ("exclude" or nothing), world RAS mm, lesion it belongs to."""
-
-    label: str
-    description: str
-    ras: tuple
-    lesionId: str | None
 
 
 @dataclass(frozen=True)
@@ -139,18 +129,11 @@ class LesionReading:
         return self.seeds
 
     def _clicks(self):
-        if self.seeds is None:
-            return {}
-        clicks = {}
-        for label, ras, pointId in seedsOfNode(self.seeds):
-            index = self.seeds.GetNthControlPointIndexByID(pointId)
-            description = self.seeds.GetNthControlPointDescription(index)
-            clicks[pointId] = Click(label, description, ras, segmentOfSeed(self.seeds, pointId) or None)
-        return clicks
+        return {} if self.seeds is None else clicksOf(self.seeds)
 
     def waiting(self):
         """Ids of points that have no lesion yet (they came with the study)."""
-        return [key for key, c in self._clicks().items() if c.lesionId is None and c.description != EXCLUDE]
+        return waitingOf(self._clicks())
 
     def _seedsOf(self, lesionId, name, clicks=None):
         clicks = self._clicks() if clicks is None else clicks
@@ -378,6 +361,15 @@ class LesionReading:
                     self._describe(pointId, name, click.description, lesionId)
             self.segment(lesionId).SetName(name)
 
+    def _includeClicks(self, lesionId):
+        return [k for k, c in self._clicks().items() if c.lesionId == lesionId and c.description != EXCLUDE]
+
+    def canSplit(self, lesionId):
+        """Whether a lesion has several clicks or several pieces."""
+        _, count = ndimage.label(self.session.mask(lesionId)[1], np.ones((3, 3, 3)))
+        edited = self.session.entries[lesionId].edited
+        return count > 1 or (not edited and len(self._includeClicks(lesionId)) > 1)
+
     def split(self, lesionId, maxRadius_mm=30.0):
         """Divide a lesion among its include clicks, or into its separate pieces.
 
@@ -392,15 +384,13 @@ class LesionReading:
             One click and one piece: a click into the other part is needed.
         """
         entry = self.session.entries[lesionId]
-        own = [
-            key for key, c in self._clicks().items() if c.lesionId == lesionId and c.description != EXCLUDE
-        ]
-        corner, mask = self.session.mask(lesionId)
-        pieces, count = ndimage.label(mask, np.ones((3, 3, 3)))
-        if len(own) < 2 and count < 2:
+        if not self.canSplit(lesionId):
             raise InputError(
                 "has one click and one piece", entry.name, "Click into its other part to divide it."
             )
+        own = self._includeClicks(lesionId)
+        corner, mask = self.session.mask(lesionId)
+        pieces, count = ndimage.label(mask, np.ones((3, 3, 3)))
         with self._step(f"splitting of {entry.name}"):
             if len(own) >= 2 and not entry.edited:
                 return self._splitByClicks(lesionId, own, maxRadius_mm)
