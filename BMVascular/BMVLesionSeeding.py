@@ -19,12 +19,15 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from BMVascularCore.errors import BMVascularError
-from BMVascularLib.seeds import clicksOf, removeOthers
+from BMVascularLib.widgets.clickSection import ClickSection
 from BMVascularLib.widgets.lesionList import LesionSection
-from BMVascularLib.widgets.lesionSections import CandidateSection, FollowUpSection
-from BMVascularLib.widgets.panel import PanelLifeCycle, setEnabledWithReason
+from BMVascularLib.widgets.lesionSections import CandidateSection, FollowUpSection, ImageSection
+from BMVascularLib.widgets.panel import PanelLifeCycle
 from BMVascularLib.widgets.shortcuts import Shortcuts
 from BMVascularLib.widgets.tasks import runTask
+
+# pause after the last click before compartments and measures are worked out: quick clicks do not wait
+SETTLE_MS = 150
 
 
 class BMVLesionSeeding(ScriptedLoadableModule):
@@ -82,7 +85,7 @@ class BMVLesionSeedingParameterNode:
 
 
 class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Images, clicks, lesions; candidates and follow-up stand in BMVascularLib.widgets.lesionSections."""
+    """What the sections of the panel share; each section stands in BMVascularLib.widgets."""
 
     FORM = "BMVLesionSeeding"
     parameterNodeType = BMVLesionSeedingParameterNode
@@ -94,32 +97,18 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = BMVLesionSeedingLogic()
-        self._observed, self._seen = None, {}
         self.setupForm()
 
     def setupPanel(self):
-        self._later = qt.QTimer()
-        self._later.setSingleShot(True)
-        self._later.connect("timeout()", self.onClicksChanged)
-        self._settling = qt.QTimer()
-        self._settling.setSingleShot(True)
-        self._settling.connect("timeout()", self.onSettle)
+        self.imageSection, self.clicks = ImageSection(self), ClickSection(self)
         self.lesions = LesionSection(self)
-        self.candidates = CandidateSection(self)
-        self.followUp = FollowUpSection(self)
-        self.ui.placeWidget.placeModePersistency = True
-        self.ui.placeWidget.connect("activeMarkupsPlaceModeChanged(bool)", self.onPlaceModeChanged)
-        self.ui.placeButton.connect("clicked(bool)", self.onPlace)
-        self.ui.timepointCombo.connect("currentIndexChanged(int)", self.onTimepoint)
-        for name, action in (
-            ("undo", self.onUndo),
-            ("waiting", self.onWaiting),
-            ("measure", self.onMeasureAll),
-        ):
-            getattr(self.ui, f"{name}Button").connect("clicked(bool)", action)
+        self.candidates, self.followUp = CandidateSection(self), FollowUpSection(self)
+        self._clicking = self._timer(self.clicks.onClicksChanged)
+        self._settling = self._timer(self.onSettle)
+        self.ui.measureButton.connect("clicked(bool)", self.onMeasureAll)
         self.shortcuts = Shortcuts(
             {
-                "S": self.ui.placeButton.click,
+                "S": self.clicks.onPlace,
                 "L": lambda: self.setMode("NEW"),
                 "I": lambda: self.setMode("INCLUDE"),
                 "E": lambda: self.setMode("EXCLUDE"),
@@ -127,11 +116,18 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
                 "P": self.lesions.onPrevious,
                 "A": self.lesions.onAccept,
                 "F": self.lesions.onFlag,
-                "U": self.onUndo,
+                "U": self.clicks.onUndo,
                 "Del": self.lesions.onDelete,
                 "K": self.candidates.onNext,
             }
         )
+
+    @staticmethod
+    def _timer(action):
+        timer = qt.QTimer()
+        timer.setSingleShot(True)
+        timer.connect("timeout()", action)
+        return timer
 
     # -- life
 
@@ -143,6 +139,8 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
     def exit(self):
         self.shortcuts.remove()
         self.finishOutstanding()
+        if self.begun() is not None:
+            self.begun().tidy()
         PanelLifeCycle.exit(self)
 
     def cleanup(self):
@@ -159,46 +157,24 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
 
     def setParameterNode(self, node):
         if node is None:
-            self._later.stop()
+            self._clicking.stop()
             self._settling.stop()
-            self.ui.placeWidget.setPlaceModeEnabled(False)
-            self.observeSeeds(None)
+            self.clicks.release()
         PanelLifeCycle.setParameterNode(self, node)
 
     def applyDefaults(self):
-        known = self.logic.timepoints()
-        if self._parameterNode.timepoint not in known and known:
-            self._parameterNode.timepoint = known[0]
-        self._fillTimepoints(known)
-        self._fillImages(replace=False)
+        self.imageSection.applyDefaults()
 
-    def _fillTimepoints(self, known):
-        combo, chosen = self.ui.timepointCombo, self._parameterNode.timepoint
-        combo.blockSignals(True)
-        combo.clear()
-        combo.addItems(known or ["TP1"])
-        combo.setCurrentIndex(max(0, combo.findText(chosen)))
-        combo.blockSignals(False)
-
-    def _fillImages(self, replace):
-        for role, node in self.logic.imagesOf(self._parameterNode.timepoint or "TP1").items():
-            if replace or getattr(self._parameterNode, role.lower()) is None:
-                setattr(self._parameterNode, role.lower(), node)
-
-    def onTimepoint(self, index):
-        """Another time point: its images, lesions and seeds."""
+    def refresh(self, caller=None, event=None):
         if self._parameterNode is None:
             return
-        self.finishOutstanding()
-        self.ui.placeWidget.setPlaceModeEnabled(False)
-        self._parameterNode.timepoint = self.ui.timepointCombo.currentText
-        self._parameterNode.selectedLesion = ""
-        self._fillImages(replace=True)
-        if self._parameterNode.t1c is not None:
-            slicer.util.setSliceViewerLayers(background=self._parameterNode.t1c, fit=True)
-        self.refresh()
+        self.clicks.refresh()
+        self.candidates.refresh()
+        self.followUp.refresh()
+        self.lesions.fill()
+        self.logic.showCompartments3D(self.timepoint(), self._parameterNode.compartmentsIn3D)
 
-    # -- what is there
+    # -- what the sections share
 
     def images(self):
         """Role to chosen volume node."""
@@ -206,19 +182,22 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         return {"T1c": p.t1c, "T1": p.t1, "FLAIR": p.flair, "SWI": p.swi}
 
     def timepoint(self):
+        """The time point that is read."""
         return self._parameterNode.timepoint or "TP1"
+
+    def setMode(self, mode):
+        """What the next click does: the name of a :class:`ClickMode`."""
+        if self._parameterNode is not None:
+            self._parameterNode.clickMode = ClickMode[mode]
 
     def reading(self):
         """The reading of this time point; the first call prepares the images. None when cancelled."""
         if self.logic.isReady(self.timepoint(), self.images()):
             return self.logic.peek(self.timepoint())
-        found = runTask(
+        return runTask(
             _("Preparing the images for clicks"),
             lambda progress: self.logic.reading(self.timepoint(), self.images(), progress),
         )
-        if found is not None and found.warnings:
-            self.say(" ".join(found.warnings))
-        return found
 
     def begun(self):
         """The reading of this time point when it has begun, else None."""
@@ -238,104 +217,18 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         except BMVascularError as error:
             self.say(str(error), problem=True)
 
-    def refresh(self, caller=None, event=None):
-        if self._parameterNode is None:
-            return
-        ready = self._parameterNode.t1c is not None
-        problem = "" if ready else _("Choose a T1c first.")
-        setEnabledWithReason(self.ui.placeButton, problem, _("Place mode on or off (key S)."))
-        self.candidates.refresh()
-        self.followUp.refresh()
-        self.observeSeeds(self.logic.seedNode(self.timepoint()))
-        self.lesions.fill()
-        self.logic.showCompartments3D(self.timepoint(), self._parameterNode.compartmentsIn3D)
-
-    # -- clicks
-
-    def showClickState(self):
-        """What *Undo* and the seeds of the study offer."""
-        begun = self.begun()
-        self.ui.undoButton.enabled = begun is not None and bool(begun.steps)
-        waiting = self.logic.numberWaiting(self.timepoint())
-        self.ui.waitingButton.enabled = bool(waiting) and self._parameterNode.t1c is not None
-        text = _("Segment {n} study seeds").format(n=waiting) if waiting else _("Segment study seeds")
-        self.ui.waitingButton.setText(text)
-
-    def observeSeeds(self, node):
-        """Follow one point list; an earlier one is let go."""
-        if node is self._observed:
-            return
-        events = ("PointPositionDefinedEvent", "PointEndInteractionEvent", "PointRemovedEvent")
-        if self._observed is not None:
-            for event in events:
-                self.removeObserver(self._observed, getattr(self._observed, event), self.onSeedEvent)
-        self._observed, self._seen = node, {}
-        if node is not None:
-            self._seen = clicksOf(node)
-            for event in events:
-                self.addObserver(node, getattr(node, event), self.onSeedEvent)
-
-    def onSeedEvent(self, caller, event):
-        """A point was placed, moved or removed: look once the views are done with it."""
-        if not self._later.isActive():
-            self._later.start(0)
-
-    def onPlace(self, checked=False):
-        """Place mode on or off."""
-        if self._parameterNode is None or self._parameterNode.t1c is None:
-            return
-        if self.ui.placeWidget.placeModeEnabled:
-            self.ui.placeWidget.setPlaceModeEnabled(False)
-            return
-        with self.errorsSaid():
-            node = self.logic.makeSeedNode(self.timepoint(), self._parameterNode.t1c)
-            self.observeSeeds(node)
-            self.ui.placeWidget.setCurrentNode(node)
-            self.ui.placeWidget.setPlaceModeEnabled(True)
-        self.onPlaceModeChanged()
-
-    def onPlaceModeChanged(self, active=None):
-        self.ui.placeButton.checked = self.ui.placeWidget.placeModeEnabled
-
-    def setMode(self, mode):
-        """What the next click does: the name of a :class:`ClickMode`."""
-        self._parameterNode.clickMode = ClickMode[mode]
-
-    def onClicksChanged(self):
-        """Bring lesions up to date with the points; measures follow when the views have been drawn."""
-        if self._parameterNode is None or self._observed is None:
-            return
-        p, isNew, reading = self._parameterNode, self.begun() is None, None
-        with self.errorsSaid():
-            reading = self.reading()
-        if reading is None:
-            removeOthers(self._observed, self._seen)
-            return
-        with self.errorsSaid():
-            reading.known = dict(self._seen)
-            lesionId, text = reading.sync(p.clickMode.value, p.selectedLesion, p.maxRadius_mm)
-            if lesionId is not None:
-                p.selectedLesion = lesionId
-            if text:
-                self.say(" ".join([*(reading.warnings if isNew else []), text]))
-        self.changed()
+    def clicksLater(self):
+        """Look at the clicks once the views are done with the event."""
+        if not self._clicking.isActive():
+            self._clicking.start(0)
 
     def changed(self):
-        """After a change: show the table, and work out the measures in a moment."""
-        if self._observed is not None:
-            self._seen = clicksOf(self._observed)
+        """After a change: show the table; compartments and measures follow in a moment."""
+        self.clicks.remember()
         self.lesions.fill()
         begun = self.begun()
         if begun is not None and begun.session.stale:
-            self._settling.start(20)
-        else:
-            self.publish()
-
-    def publish(self):
-        begun = self.begun()
-        if begun is not None:
-            begun.publish()
-            self.logic.showCompartments3D(self.timepoint(), self._parameterNode.compartmentsIn3D)
+            self._settling.start(SETTLE_MS)
 
     def onSettle(self):
         """Outstanding compartments and measures."""
@@ -348,46 +241,18 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
 
     def finishOutstanding(self):
         """Nothing stays half done when the panel is left."""
-        if self._later.isActive():
-            self._later.stop()
-            self.onClicksChanged()
-        if self._settling.isActive():
-            self._settling.stop()
-            self.onSettle()
-
-    def onWaiting(self, checked=False):
-        """Segment the seeds that came with the study."""
-        with self.errorsSaid():
-            reading = self.reading()
-            if reading is None:
-                return
-            reading.seedNode()
-            radius = self._parameterNode.maxRadius_mm
-            failed = runTask(
-                _("Segmenting the seeds of the study"),
-                lambda progress: reading.segmentWaiting(radius, progress),
-            )
-            if failed is not None:
-                self.say(" ".join(failed) or _("All seeds have a lesion."), problem=bool(failed))
-        self.changed()
-
-    def onUndo(self, checked=False):
-        """Take back the last change."""
-        begun = self.begun()
-        if begun is not None and begun.steps:
-            self.say(_("Taken back: {what}.").format(what=begun.undo()))
-            self.changed()
-
-    # -- all lesions
+        for timer, action in ((self._clicking, self.clicks.onClicksChanged), (self._settling, self.onSettle)):
+            if timer.isActive():
+                timer.stop()
+                action()
 
     def onMeasureAll(self, checked=False):
         """Compartments and measures of all lesions together."""
         with self.errorsSaid():
             reading = self.reading()
             if reading is not None:
-                runTask(
-                    _("Measuring all lesions"), lambda progress: reading.settle(progress, everything=True)
-                )
+                title = _("Measuring all lesions")
+                runTask(title, lambda progress: reading.settle(progress, everything=True))
         self.lesions.fill()
 
     def takeBack(self):
@@ -478,17 +343,13 @@ class BMVLesionSeedingLogic(ScriptedLoadableModuleLogic):
         begun = self.peek(timepoint)
         return begun.tableRows() if begun is not None else lesionNodes.readRows(slicer.mrmlScene, timepoint)
 
-    def seedNode(self, timepoint):
-        """The point list of a time point, None where there is none."""
+    def seedNode(self, timepoint, t1cNode=None):
+        """The point list of a time point; where there is none, one is made if a T1c node is given."""
         from BMVascularLib import lesionNodes, studyNodes
 
+        if t1cNode is not None:
+            return lesionNodes.seedNode(slicer.mrmlScene, timepoint, t1cNode)
         return studyNodes.firstOf(slicer.mrmlScene, lesionNodes.SEEDS, timepoint)
-
-    def makeSeedNode(self, timepoint, t1cNode):
-        """The point list of a time point, made where there is none."""
-        from BMVascularLib import lesionNodes
-
-        return lesionNodes.seedNode(slicer.mrmlScene, timepoint, t1cNode)
 
     def numberWaiting(self, timepoint):
         """How many placed points have no lesion yet."""

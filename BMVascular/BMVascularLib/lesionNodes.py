@@ -84,7 +84,7 @@ def lesionNode(scene, timepoint, t1cNode):
     node = studyNodes.firstOf(scene, LESIONS, timepoint)
     if node is None:
         node = _segmentation(scene, f"{timepoint} lesions", LESIONS, timepoint, t1cNode)
-        showSegmentation(node, outline=True, fill=0.18, width=2)
+        showSegmentation(node, outline=True, width=2)
     return node
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from BMVascularCore.errors import InputError
+from BMVascularCore.errors import Cancelled, InputError
 from BMVascularCore.lesions import Lesion, measure_lesions, segment_one
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.model import OEDEMA
 from BMVascularCore.lesions.segment import check_seed, merge_labels, share_overlaps
-from BMVascularCore.progress import silent
+from BMVascularCore.progress import share_of, silent
 
 OEDEMA_KEYS = ("oedema_ml", "oedema_tumour_ratio", "oedema_width_median_mm", "oedema_width_max_mm")
 
@@ -229,10 +229,15 @@ class LesionSession:
         done = [lesionId for lesionId in self.entries if lesionId in self.stale]
         if not done:
             return []
-        progress(0.0, "compartments")
-        lost = self._split(done)
-        codes, owner = self.compartments()
-        rows = self._measure(done, codes, owner)
+        before = self.parts
+        self.parts = dict(before)
+        try:
+            lost = self._split(done, share_of(progress, 0.0, 0.5))
+            codes, owner = self.compartments()
+            rows = self._measure(done, codes, owner, share_of(progress, 0.5, 1.0))
+        except Cancelled:
+            self.parts = before
+            raise
         self.rows.update(rows)
         for lesionId, row in self._measure(lost, codes, owner).items():
             known = self.rows.get(lesionId, row)
@@ -240,9 +245,11 @@ class LesionSession:
         self.stale -= set(done)
         return done
 
-    def _split(self, ids):
+    def _split(self, ids, progress):
         """New parts of some lesions; returns the others whose oedema is now counted for these."""
-        codes, owner = split_compartments(self.ready, self.labels, [self.shared[key] for key in ids])
+        codes, owner = split_compartments(
+            self.ready, self.labels, [self.shared[key] for key in ids], progress
+        )
         mine = {self.entries[key].label: key for key in ids}
         boxes = ndimage.find_objects(owner.array)
         for label, lesionId in mine.items():
@@ -281,7 +288,7 @@ class LesionSession:
         owner[self.labels.array > 0] = 0
         return self.labels.like(codes, "compartments"), self.labels.like(owner, "oedema")
 
-    def _measure(self, ids, codes, owner):
+    def _measure(self, ids, codes, owner, progress=silent):
         if not ids:
             return {}
         of = {self.entries[key].label: key for key in ids}
@@ -292,14 +299,20 @@ class LesionSession:
             self.ready,
             owner,
             {self.entries[key].label: self.shared[key] for key in ids},
+            progress,
             only=list(of),
         )
         return {of[row["label"]]: row for row in rows}
 
     def measureAll(self, progress=silent):
         """Compartments and measures of all lesions together, as the command line gives them."""
+        before = self.stale
         self.stale = set(self.entries)
-        return self.settle(progress)
+        try:
+            return self.settle(progress)
+        except Cancelled:
+            self.stale = before
+            raise
 
     def adopt(self, masks, rows, codes):
         """Start from what the scene holds.

@@ -6,7 +6,7 @@ COLUMNS = (
     ("where", "Where", "Side of the midline, and depth of the centre below the surface of the head in mm."),
     ("volume", "mL", "Volume from the sub-voxel boundary, mL."),
     ("size", "mm", "Longest diameter in an axial plane x its perpendicular (RANO-BM), mm."),
-    ("parts", "enh/core/oed", "Enhancing part / non-enhancing core / oedema, mL. – where not measurable."),
+    ("parts", "Enh/core/oed", "Enhancing part / non-enhancing core / oedema, mL. – where not measurable."),
     ("confidence", "Conf.", "How far the outline can be trusted; the reasons stand below the table."),
     ("review", "Review", "How far a person has looked at it."),
 )
@@ -41,7 +41,9 @@ def short(value, digits=3):
         return "–"
     if abs(found) >= 100:
         return f"{found:.0f}"
-    return f"{found:.2f}" if abs(found) < 10 and digits > 2 else f"{found:.1f}"
+    if digits > 2:
+        return f"{found:.2f}" if abs(found) < 10 else f"{found:.1f}"
+    return f"{found:.1f}" if abs(found) < 10 else f"{found:.0f}"
 
 
 def cellsOf(row):
@@ -50,13 +52,20 @@ def cellsOf(row):
     length, width = number(row.get("longest_diameter_mm")), number(row.get("perpendicular_diameter_mm"))
     return {
         "name": row["name"],
-        "where": f"{side} {depth:.0f} mm".strip() if depth is not None else side or "–",
+        "where": f"{side} {depth:.0f}".strip() if depth is not None else side or "–",
         "volume": short(row.get("volume_ml")),
         "size": "–" if length is None else f"{length:.0f}" + (f"×{width:.0f}" if width is not None else ""),
         "parts": "/".join(short(row.get(key), 2) for key in ("enhancing_ml", "core_ml", "oedema_ml")),
         "confidence": row.get("confidence") or "–",
         "review": REVIEW.get(row.get("review"), row.get("review") or "–"),
     }
+
+
+def _where(row):
+    depth, side = number(row.get("depth_below_head_surface_mm")), row.get("side")
+    if depth is None or not side:
+        return ""
+    return f"{side}, centre {depth:.0f} mm below the surface of the head"
 
 
 def detailOf(row):
@@ -71,5 +80,7 @@ def detailOf(row):
         parts.append(f"{words} {text} {unit}".strip())
     notes = row.get("notes") or ""
     edited = "outline drawn by hand; " if str(row.get("edited")) == "True" and "by hand" not in notes else ""
+    where = _where(row)
+    parts = [*parts, where] if where else parts
     text = f"{row['name']}: {', '.join(parts)}." if parts else f"{row['name']}: measures follow."
     return f"{text} {edited}{notes}." if notes or edited else text

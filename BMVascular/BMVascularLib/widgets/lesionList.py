@@ -7,6 +7,10 @@ from slicer.i18n import tr as _
 from BMVascularLib.lesionTexts import COLUMNS, cellsOf, detailOf
 from BMVascularLib.widgets.panel import fillTable
 
+_ROW_HEIGHT = 22
+# a look at the column tells what is left to do: amber wants a look, green is done
+_LOOK, _DONE = "#b9770e", "#1e8449"
+_REVIEW_COLORS = {"Completed": _DONE, "Flagged": _LOOK}
 _NEEDS_SELECTION = ("accept", "flag", "split", "delete", "rename", "edit")
 
 
@@ -35,6 +39,7 @@ class LesionSection:
         self.ui.lesionTable.connect("itemSelectionChanged()", self.onSelected)
         self.ui.lesionTable.connect("itemChanged(QTableWidgetItem*)", self.onRenamed)
         self.ui.lesionTable.verticalHeader().setVisible(False)
+        self.ui.lesionTable.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
 
     @property
     def parameters(self):
@@ -52,10 +57,20 @@ class LesionSection:
         flags = qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsEditable
         for number, row in enumerate(rows):
             table.item(number, 0).setFlags(flags)
+            self._tint(number, row)
             if row["segment_id"] == chosen:
                 table.selectRow(number)
         self._filling = False
         self._showState()
+
+    def _tint(self, number, row):
+        colors = {
+            5: _LOOK if row.get("confidence") == "low" else "",
+            6: _REVIEW_COLORS.get(row["review"], ""),
+        }
+        for column, color in colors.items():
+            if color:
+                self.ui.lesionTable.item(number, column).setForeground(qt.QBrush(qt.QColor(color)))
 
     def _showState(self):
         row = self.selectedRow()
@@ -64,7 +79,7 @@ class LesionSection:
             getattr(self.ui, f"{name}Button").enabled = row is not None
         for name in ("previous", "next", "measure"):
             getattr(self.ui, f"{name}Button").enabled = bool(self._rows)
-        self.panel.showClickState()
+        self.panel.clicks.showState()
 
     def selectedRow(self):
         """The row of the selected lesion, None where none is."""
@@ -138,7 +153,7 @@ class LesionSection:
         if not reading.canSplit(lesionId):
             self.panel.setMode("NEW")
             if not self.ui.placeWidget.placeModeEnabled:
-                self.panel.onPlace()
+                self.panel.clicks.onPlace()
             self.panel.say(_("Click into the other part of the lesion: it becomes a lesion of its own."))
             return
         ids = reading.split(lesionId, self.parameters.maxRadius_mm)

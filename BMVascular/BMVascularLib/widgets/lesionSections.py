@@ -1,4 +1,4 @@
-"""Candidates and follow-up of the Lesion Seeding panel."""
+"""Images, candidates and follow-up of the Lesion Seeding panel."""
 
 import slicer
 from slicer.i18n import tr as _
@@ -8,6 +8,52 @@ from BMVascularLib.lesionTexts import number, short
 from BMVascularLib.segments import segmentIds
 from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
 from BMVascularLib.widgets.tasks import runTask
+
+
+class ImageSection:
+    """Time point, and its images as their roles say.
+
+    Parameters
+    ----------
+    panel : BMVLesionSeedingWidget
+    """
+
+    def __init__(self, panel):
+        self.panel, self.ui = panel, panel.ui
+        self.ui.timepointCombo.connect("currentIndexChanged(int)", self.onTimepoint)
+
+    def applyDefaults(self):
+        """Offer the time points of the scene; fill what is empty, never replace a choice."""
+        parameters, known = self.panel._parameterNode, self.panel.logic.timepoints()
+        if parameters.timepoint not in known and known:
+            parameters.timepoint = known[0]
+        combo = self.ui.timepointCombo
+        combo.blockSignals(True)
+        combo.clear()
+        combo.addItems(known or ["TP1"])
+        combo.setCurrentIndex(max(0, combo.findText(parameters.timepoint)))
+        combo.blockSignals(False)
+        self._fillImages(replace=False)
+
+    def _fillImages(self, replace):
+        parameters = self.panel._parameterNode
+        for role, node in self.panel.logic.imagesOf(self.panel.timepoint()).items():
+            if replace or getattr(parameters, role.lower()) is None:
+                setattr(parameters, role.lower(), node)
+
+    def onTimepoint(self, index):
+        """Another time point: its images, lesions and seeds."""
+        parameters = self.panel._parameterNode
+        if parameters is None:
+            return
+        self.panel.finishOutstanding()
+        self.ui.placeWidget.setPlaceModeEnabled(False)
+        parameters.timepoint = self.ui.timepointCombo.currentText
+        parameters.selectedLesion = ""
+        self._fillImages(replace=True)
+        if parameters.t1c is not None:
+            slicer.util.setSliceViewerLayers(background=parameters.t1c, fit=True)
+        self.panel.refresh()
 
 
 class CandidateSection:
@@ -101,10 +147,10 @@ class CandidateSection:
             self.panel.say(_("Select a candidate first."), problem=True)
             return
         self.panel.setMode("NEW")
-        node = self.panel.logic.makeSeedNode(self.panel.timepoint(), self.panel._parameterNode.t1c)
-        self.panel.observeSeeds(node)
+        node = self.panel.logic.seedNode(self.panel.timepoint(), self.panel._parameterNode.t1c)
+        self.panel.clicks.observe(node)
         node.AddControlPointWorld(*lesionCandidates.placeOf(self._rows[position]))
-        self.panel.onClicksChanged()
+        self.panel.clicks.onClicksChanged()
         self.refresh()
 
 
