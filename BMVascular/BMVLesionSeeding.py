@@ -97,6 +97,7 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = BMVLesionSeedingLogic()
+        self._busy = 0
         self.setupForm()
 
     def setupPanel(self):
@@ -122,11 +123,11 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
             }
         )
 
-    @staticmethod
-    def _timer(action):
+    def _timer(self, action):
+        """A single-shot timer whose action waits while other work shows its progress."""
         timer = qt.QTimer()
         timer.setSingleShot(True)
-        timer.connect("timeout()", action)
+        timer.connect("timeout()", lambda: timer.start(SETTLE_MS) if self._busy else action())
         return timer
 
     # -- life
@@ -211,11 +212,14 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
     @contextmanager
     def errorsSaid(self):
         """Within a ``with`` block, wrong input is one sentence in the panel."""
+        self._busy += 1
         try:
             with slicer.util.WaitCursor():
                 yield
         except BMVascularError as error:
             self.say(str(error), problem=True)
+        finally:
+            self._busy -= 1
 
     def clicksLater(self):
         """Look at the clicks once the views are done with the event."""

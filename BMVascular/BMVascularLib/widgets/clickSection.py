@@ -87,7 +87,11 @@ class ClickSection:
 
     def onClicksChanged(self):
         """Bring lesions up to date with the points; measures follow when the views have been drawn."""
-        if self.panel._parameterNode is None or self._observed is None:
+        if (
+            self.panel._parameterNode is None
+            or self._observed is None
+            or clicksOf(self._observed) == self._seen
+        ):
             return
         parameters, isNew, reading = self.panel._parameterNode, self.panel.begun() is None, None
         with self.panel.errorsSaid():

@@ -154,7 +154,7 @@ def test_cancel_of_the_preparation_leaves_the_scene(host, panel, small_patient, 
     timer.stop()
     assert node.GetNumberOfControlPoints() == points
     assert host.slicer.mrmlScene.GetNumberOfNodes() == nodes
-    assert panel.begun() is None
+    assert panel.begun() is None, panel.ui.statusLabel.text
 
 
 def test_include_and_exclude_clicks(host, panel, small_patient, filled):
