@@ -83,7 +83,7 @@ class BMVPerfusionParameterNode:
     t10S: Annotated[float, WithinRange(0.1, 6.0)] = 1.4
     hematocrit: Annotated[float, WithinRange(0.1, 0.7)] = 0.42
     relaxivity: Annotated[float, WithinRange(0.5, 60.0)] = 4.5
-    fitDelay: bool = False
+    fitDelay: bool = True
     dceAif: DceAif = DceAif.AUTO
 
 
@@ -100,13 +100,12 @@ class BMVPerfusionWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObserv
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = BMVPerfusionLogic()
-        self._live = self._liveKey = self._points = self._lastSeries = None
+        self._live = self._liveKey = self._points = self._lastSeries = self._lastKind = None
         self._quiet = False
         self.setupForm()
 
     def setupPanel(self):
         ui = self.ui
-        ui.kindBox.connect("currentIndexChanged(int)", self.onKind)
         ui.applyButton.connect("clicked(bool)", self.onApply)
         ui.followButton.connect("toggled(bool)", self.onFollow)
         ui.findAifButton.connect("clicked(bool)", self.onFindAif)
@@ -119,6 +118,7 @@ class BMVPerfusionWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObserv
         ui.flagsCheckBox.connect("toggled(bool)", self.onFlags)
         ui.exportButton.connect("clicked(bool)", self.onExport)
         ui.copyButton.connect("clicked(bool)", self.onCopy)
+        ui.lesionTable.verticalHeader().visible = False
         ui.opacitySlider.value = 0.7
         ui.legendCheckBox.checked = True
 
@@ -137,7 +137,7 @@ class BMVPerfusionWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObserv
 
     def _forget(self):
         """Let go of everything that stands for the series at hand."""
-        self._live = self._liveKey = None
+        self._live = self._liveKey = self._lastSeries = None
         self._watchPoints(None)
 
     def applyDefaults(self):
@@ -147,6 +147,7 @@ class BMVPerfusionWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObserv
         p = self._parameterNode
         if p is None:
             return
+        self._followChoices(p)
         isDsc = p.kind is Kind.DSC
         for name in ("dscPage", "dscAifBox", "dscAifBoxLabel"):
             getattr(self.ui, name).visible = isDsc
@@ -168,10 +169,14 @@ class BMVPerfusionWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObserv
 
     # -- series
 
-    def onKind(self, index):
-        """Another kind of series: take the one that the study offers."""
-        if self._parameterNode is not None:
-            self.logic.seriesForKind(self._parameterNode)
+    def _followChoices(self, p):
+        """Another kind takes the study's series of that kind, another series its own kind."""
+        wasKind, self._lastKind = self._lastKind, p.kind
+        if p.series is not None and p.series is not self._lastSeries:
+            self.logic.kindOfSeries(p)
+        elif wasKind is not p.kind:
+            self.logic.seriesForKind(p)
+        self._lastKind, self._lastSeries = p.kind, p.series
 
     def onApply(self, checked=False):
         """Compute the maps; a cancelled run leaves the scene as it was."""

@@ -10,8 +10,8 @@ TABLE_COLUMNS = (
     ("median", "Median"),
     ("se_median", "SE"),
     ("p95", "p95"),
-    ("usable", "Usable"),
-    ("usable_voxels", "Voxels"),
+    ("median_voxel_se", "Voxel SE"),
+    ("usable", "Usable voxels"),
 )
 
 
@@ -41,6 +41,14 @@ class PerfusionActions:
                 setattr(p, field, firstOf(slicer.mrmlScene, role, timepoint))
         if p.t1 is T1.VFA and len(nodesOf(slicer.mrmlScene, "VFA", timepoint)) < 2:
             p.t1 = T1.FIXED
+
+    def kindOfSeries(self, p):
+        """Take the kind that a chosen series has by its role, and what belongs to its time point."""
+        from BMVascularLib.studyNodes import roleOf
+
+        if roleOf(p.series) in (Kind.DSC.value, Kind.DCE.value):
+            p.kind = Kind(roleOf(p.series))
+        self.seriesForKind(p)
 
     def _offered(self, role, beside=None):
         """The study's series with a role, of the same time point as another one."""
@@ -168,9 +176,10 @@ class PerfusionActions:
         """
         from BMVascularLib.perfusionCurves import LiveCurve
         from BMVascularLib.perfusionNodes import worldGeometry
-        from BMVascularLib.perfusionRun import previewOf
+        from BMVascularLib.perfusionRun import panelWords, previewOf
 
-        preview = previewOf(self.job(p), progress)
+        with panelWords():
+            preview = previewOf(self.job(p), progress)
         return LiveCurve(preview, worldGeometry(p.series), self._chart("curve"))
 
     def _chart(self, which):
@@ -240,9 +249,10 @@ class PerfusionActions:
             The scene is as it was.
         """
         from BMVascularLib.perfusionDisplay import keepTexts, updateTable
-        from BMVascularLib.perfusionRun import runJob
+        from BMVascularLib.perfusionRun import panelWords, runJob
 
-        made = runJob(self.job(p), progress)
+        with panelWords():
+            made = runJob(self.job(p), progress)
         keepTexts(made, p.series, self.timepoint(p), p.kind.value)
         updateTable(slicer.mrmlScene, p.lesions, p.kind.value, self.timepoint(p))
         return made
@@ -288,7 +298,7 @@ class PerfusionActions:
         from BMVascularLib.perfusionNodes import proxyOf
 
         anatomy = p.t1c or (proxyOf(p.series) if p.series is not None else None)
-        perfusionDisplay.showMap(node, anatomy, opacity)
+        perfusionDisplay.showMap(node, anatomy, opacity, p.lesions)
         self.showLegends(p, node if legend else None)
 
     def showLegends(self, p, shown):

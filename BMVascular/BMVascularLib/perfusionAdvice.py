@@ -49,7 +49,7 @@ def dceAdvice(model, times_s, t1, fitDelay):
     lines = [
         {
             "auto": "Model: for each voxel the simplest of no uptake, plasma only, Patlak and extended Tofts that "
-            "AICc allows: one model for all biases either intact brain or metastases.",
+            "AICc asks for: Patlak alone is too low in metastases, extended Tofts alone too high in intact brain.",
             "etofts": "Model: extended Tofts suits leaky metastases; Ktrans of intact brain is overestimated.",
             "tofts": "Model: Tofts ignores blood plasma; Ktrans of vascular lesions is overestimated.",
             "patlak": "Model: Patlak suits intact brain; Ktrans of metastases is underestimated.",

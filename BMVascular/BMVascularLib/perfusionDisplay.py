@@ -49,8 +49,10 @@ def compositeNodes(scene):
     return [scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode") for n in range(count)]
 
 
-def showMap(node, anatomy, opacity):
-    """Show a map over the anatomy in every slice view."""
+def showMap(node, anatomy, opacity, lesions=None):
+    """Show a map over the anatomy in every slice view; lesions as outlines, so that they do not cover it."""
+    if lesions is not None and lesions.GetDisplayNode() is not None:
+        lesions.GetDisplayNode().SetVisibility2DFill(False)
     for composite in compositeNodes(node.GetScene()):
         if anatomy is not None:
             composite.SetBackgroundVolumeID(anatomy.GetID())
@@ -72,9 +74,13 @@ def showLegend(node, shown):
         title, unit = titleOfMap(node)
         legend = display.addColorLegend(node, title, unit)
     if legend is not None:
-        if shown and node.IsA("vtkMRMLScalarVolumeNode") and not node.IsA("vtkMRMLLabelMapVolumeNode"):
+        flags = node.IsA("vtkMRMLLabelMapVolumeNode")
+        if shown and not flags:
             low, high = display.windowOf(node)
             legend.SetLabelFormat("%.3f" if high - low < 0.2 else "%.2f" if high - low < 2 else "%.1f")
+        # maps at the right, reasons at the left: both can be read at once
+        legend.SetSize(*((0.22, 0.5) if flags else (0.10, 0.35)))
+        legend.SetPosition(*((0.02, 0.05) if flags else (0.97, 0.55)))
         legend.SetVisibility(bool(shown))
 
 
@@ -165,5 +171,6 @@ def rowsOf(node, role):
             for key in ("median", "se_median", "p95", "median_voxel_se", "usable_fraction")
         }
         share = numbers["usable_fraction"]
-        rows.append({**row, **numbers, "usable": None if share is None else f"{100 * share:.0f} %"})
+        usable = None if share is None else f"{100 * share:.0f} % of {row['voxels']}"
+        rows.append({**row, **numbers, "usable": usable})
     return rows

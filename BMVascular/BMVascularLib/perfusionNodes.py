@@ -209,8 +209,12 @@ def t1OfVfa(sequence):
         return None, "no variable-flip-angle set with the role VFA in this time point"
     if any("flip_deg" not in f or "repetition_time_s" not in f for f in facts):
         return None, "the variable-flip-angle volumes do not state flip angle and repetition time"
-    geometry = worldGeometry(sequence)
-    images = [resample(volumeOfNode(node), geometry).array for node in nodes]
+    own = geometryOfNode(sequence.GetNthDataNode(0), world=False)
+    images = []
+    for node in nodes:
+        # one session: the scanner's space holds, unless a person has placed the volume
+        placed = node.GetParentTransformNode() is not None
+        images.append(resample(volumeOfNode(node, world=placed), worldGeometry(sequence) if placed else own).array)
     tr = [f["repetition_time_s"] for f in facts]
     fitted = fit_vfa(np.stack(images).astype(np.float32), [f["flip_deg"] for f in facts], tr)
     angles = ", ".join(f"{f['flip_deg']:g}" for f in facts)
@@ -237,7 +241,11 @@ def reasonOf(kind):
 
 def mapFacts(role, array):
     """Title, unit, window and colours of a map."""
-    title, unit, window, colors = _MORE_MAPS.get(role) or MAPS.get(role) or (role, "", None, "Signal")
+    if role.startswith("se_") and role not in _MORE_MAPS:
+        title, unit, _, colors = mapFacts(role[3:], array)
+        title, window = f"Standard error of {title}", None
+    else:
+        title, unit, window, colors = _MORE_MAPS.get(role) or MAPS.get(role) or (role, "", None, "Signal")
     if window is None:
         finite = array[np.isfinite(array)]
         window = (0.0, float(np.percentile(finite, 99.0)) if len(finite) else 1.0)

@@ -1,5 +1,7 @@
 """A perfusion analysis from the choices of the panel: settings, preview, run, table."""
 
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +58,7 @@ class PerfusionJob:
     deconvolution: str = "osvd"
     motion: str = "auto"
     model: str = "auto"
-    fit_delay: bool = False
+    fit_delay: bool = True
     hematocrit: float = 0.42
     relaxivity: float = 4.5
     t1: str = "vfa"
@@ -182,6 +184,37 @@ def _t1(job):
 
 def _points(job):
     return nodes.pointsMask(job.points, job.sequence) if job.aif == "points" else None
+
+
+# options of the command line, as the panel calls them
+_WORDS = {
+    "te": "Echo time",
+    "tr": "Repetition time",
+    "flip": "Flip angle",
+    "times": "Frame times",
+    "dt": "Frame times",
+    "exclude": "Lesions",
+    "t10": "Fixed T1",
+    "aif": "Input function",
+    "aif-mask": "Input function",
+    "population-aif": "a population function",
+    "leakage": "Leakage:",
+    "deconvolution": "Deconvolution:",
+    "concentration": "a concentration series",
+}
+
+
+@contextmanager
+def panelWords():
+    """Within a ``with`` block, errors name the fields of the panel instead of command-line options."""
+
+    def words(text):
+        return None if text is None else re.sub(r"--([a-z0-9-]+)", lambda m: _WORDS.get(m[1], m[1]), text)
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(words(error.what), words(error.where), words(error.mend)) from error
 
 
 def previewOf(job, progress=None):

@@ -151,7 +151,7 @@ class DscPreview:
     def _fit(self, curve, out):
         area = float(self._weights @ curve[:, 0])
         if self.model is None:
-            out.values = [("area", area, np.nan, "1")]
+            out.values = [("rCBV area", area, np.nan, "")]
             return
         fit = self.model.fit(curve)
         k1, k2 = float(fit.k1[0]), float(fit.k2[0])
@@ -159,8 +159,8 @@ class DscPreview:
         out.values = [
             ("K1", k1, np.nan, ""),
             ("K2", k2, abs(k2) * float(fit.k2_cv[0]), "1/s"),
-            ("area", area, np.nan, ""),
-            ("area corrected", area + k2 * float(fit.area_per_k2[0]), np.nan, ""),
+            ("rCBV area", area + k2 * float(fit.area_per_k2[0]), np.nan, ""),
+            ("without correction", area, np.nan, ""),
         ]
 
 

@@ -41,3 +41,11 @@ def example(host):
     """The example module, loaded once."""
     module = host.slicer.app.moduleManager().module("BlurExample")
     return module or host.loadModule(EXAMPLE)
+
+
+@pytest.fixture(scope="session")
+def small_patient():
+    """The simulated patient, coarse and quick; made once a session, never changed by a test."""
+    from BMVascularCore.phantom import build_patient
+
+    return build_patient(size="small")
