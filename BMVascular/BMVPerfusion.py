@@ -203,12 +203,16 @@ class BMVPerfusionWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObserv
             if self.hasObserver(crosshair, moved, self.onCursor):
                 self.removeObserver(crosshair, moved, self.onCursor)
             return
-        with slicer.util.tryWithErrorDisplay(_("The time courses cannot be shown."), waitCursor=True):
-            if self._prepare() is not None:
-                self.logic.showChart("curve")
-                self.addObserver(crosshair, moved, self.onCursor)
-                return
-        self.ui.followButton.checked = False
+        ready = False
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The time courses cannot be shown."), waitCursor=True):
+                ready = self._prepare() is not None
+                if ready:
+                    self.logic.showChart("curve")
+                    self.addObserver(crosshair, moved, self.onCursor)
+        finally:
+            if not ready:
+                self.ui.followButton.checked = False
 
     def onCursor(self, crosshair, event):
         """The mouse moved over a slice."""

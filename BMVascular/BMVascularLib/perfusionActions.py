@@ -11,7 +11,7 @@ TABLE_COLUMNS = (
     ("se_median", "SE"),
     ("p95", "p95"),
     ("median_voxel_se", "Voxel SE"),
-    ("usable", "Usable voxels"),
+    ("usable", "Usable"),
 )
 
 

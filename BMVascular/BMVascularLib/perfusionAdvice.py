@@ -69,8 +69,9 @@ def dceAdvice(model, times_s, t1, fitDelay):
             "none": "T1: none; only the wash-in slope relative to the sinus is computed.",
         }[t1]
     )
-    if not fitDelay:
-        lines.append(
-            "An arrival delay that is not fitted costs accuracy where the vessel is far from the tissue."
-        )
+    lines.append(
+        "Delay: fitted for each voxel, because a late bolus otherwise looks like permeability."
+        if fitDelay
+        else "Delay: not fitted (quicker); where the bolus comes late, Ktrans is not to be trusted."
+    )
     return "\n".join(lines)

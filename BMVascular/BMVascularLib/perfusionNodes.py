@@ -214,7 +214,9 @@ def t1OfVfa(sequence):
     for node in nodes:
         # one session: the scanner's space holds, unless a person has placed the volume
         placed = node.GetParentTransformNode() is not None
-        images.append(resample(volumeOfNode(node, world=placed), worldGeometry(sequence) if placed else own).array)
+        images.append(
+            resample(volumeOfNode(node, world=placed), worldGeometry(sequence) if placed else own).array
+        )
     tr = [f["repetition_time_s"] for f in facts]
     fitted = fit_vfa(np.stack(images).astype(np.float32), [f["flip_deg"] for f in facts], tr)
     angles = ", ".join(f"{f['flip_deg']:g}" for f in facts)

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from perfusion_patient import addPatient
 
 
 @pytest.fixture
@@ -12,6 +13,14 @@ def panel(host, root):
         host.loadModule(root / "BMVascular" / "BMVPerfusion.py")
     addDsc(host)
     return host.open("BMVPerfusion")
+
+
+@pytest.fixture
+def asPerson(host):
+    """Errors are shown to a person instead of being raised to a test."""
+    host.slicer.app._q.testing = False
+    yield
+    host.slicer.app._q.testing = True
 
 
 def addDsc(host, echo_time_s=0.03):
@@ -29,9 +38,7 @@ def addLesions(host):
     labels[:, 4:8, 4:8] = 1
     labels[1, 15, 15] = 2
     geometry = Geometry.of_affine(np.diag([4.0, 4.0, 5.0, 1.0]), labels.shape)
-    segments = [
-        {"label": n, "name": f"M{n}", "color": (1, 0, 0), "kind": "metastasis"} for n in (1, 2)
-    ]
+    segments = [{"label": n, "name": f"M{n}", "color": (1, 0, 0), "kind": "metastasis"} for n in (1, 2)]
     node = addSegmentation(host.slicer.mrmlScene, Volume(labels, geometry), segments, "TP1 lesions")
     setRole(node, "lesions", "TP1", "test")
     return node
@@ -46,9 +53,7 @@ def nodes(host):
 
 
 def table(widget):
-    return [
-        [widget.item(r, c).text() for c in range(widget.columnCount)] for r in range(widget.rowCount)
-    ]
+    return [[widget.item(r, c).text() for c in range(widget.columnCount)] for r in range(widget.rowCount)]
 
 
 def test_the_series_is_filled_by_its_role(host, panel):
@@ -57,7 +62,7 @@ def test_the_series_is_filled_by_its_role(host, panel):
     assert "TE 30 ms (series)" in panel.ui.protocolLabel.text
     assert "40 frames, 1.5 s each" in panel.ui.protocolLabel.text
     assert "AICc" in panel.ui.reasonLabel.text
-    assert panel.ui.dcePage.visible is False
+    assert panel.ui.dcePage.isHidden() and not panel.ui.dscPage.isHidden()
 
 
 def test_apply_makes_maps_with_roles(host, panel):
@@ -181,14 +186,27 @@ def test_display_controls(host, panel):
     assert composite.GetForegroundVolumeID() == panel._map().GetID() != node.GetID()
 
 
-def test_wrong_times_are_said(host, panel):
+def test_wrong_input_is_said_in_words_of_the_panel(host, panel, asPerson):
     panel.ui.timesEdit.text = "1.5, 3, 2"
     host.click(panel.ui.applyButton)
     said = host.messages.take()
-    assert len(said) == 1 and "frame times" in said[0].text
+    assert len(said) == 1 and "3 frame times for 40 frames" in said[0].text
     panel.ui.timesEdit.text = "two"
     host.click(panel.ui.applyButton)
     assert "'two' is no time" in host.messages.take()[0].text
+    assert len(host.errors()) == 2
+
+
+def test_an_impossible_repetition_time_is_named_as_in_the_panel(host, panel, small_patient, asPerson):
+    host.clear()
+    addPatient(host.slicer.mrmlScene, small_patient)
+    panel = host.open("BMVPerfusion")
+    panel.ui.kindBox.currentIndex = 1
+    panel.ui.trBox.value = 1500.0
+    panel.ui.followButton.checked = True
+    assert "Repetition time: repetition time 1500 ms is implausible" in host.messages.take()[0].text
+    assert panel.ui.followButton.checked is False
+    assert len(host.errors()) == 1
 
 
 def test_closing_the_scene_while_following(host, panel):
@@ -256,3 +274,64 @@ def test_methods_are_copied(host, panel):
     host.click(panel.ui.applyButton)
     host.click(panel.ui.copyButton)
     assert host.slicer.app.clipboard().text() == panel.ui.methodsEdit.plainText
+
+
+def test_flipping_between_kinds_takes_the_series_of_the_study(host, panel, small_patient):
+    host.clear()
+    nodes_ = addPatient(host.slicer.mrmlScene, small_patient)
+    panel = host.open("BMVPerfusion")
+    assert panel.ui.seriesSelector.currentNode() is nodes_["DSC"]
+    panel.ui.kindBox.currentIndex = 1
+    assert panel.ui.seriesSelector.currentNode() is nodes_["DCE"]
+    assert panel.ui.dscPage.isHidden() and not panel.ui.dcePage.isHidden()
+    panel.ui.seriesSelector.setCurrentNode(nodes_["DSC"])
+    assert panel.ui.kindBox.currentIndex == 0
+
+
+def test_permeability_of_the_simulated_patient(host, panel, small_patient):
+    from BMVascularLib.studyNodes import firstOf
+
+    host.clear()
+    scene = host.slicer.mrmlScene
+    nodes_ = addPatient(scene, small_patient)
+    panel = host.open("BMVPerfusion")
+    panel.ui.kindBox.currentIndex = 1
+    panel.ui.delayCheckBox.checked = False
+    host.click(panel.ui.applyButton)
+    assert host.messages.take() == []
+    # the head moved between T1c and series by a known transform: maps stand below the correction
+    node = firstOf(scene, "ktrans", "TP1")
+    assert node.GetParentTransformNode().GetName() == "TP1 DCE to T1c"
+    truth = small_patient.timepoints[0].truth.volumes
+    rows = {row[0]: float(row[1]) for row in table(panel.ui.lesionTable)}
+    ktrans, inside = truth["perfusion_ktrans"].array, truth["perfusion_lesion"].array > 0.95
+    labels = truth["labels"]
+    from BMVascularLib.segments import labelsOfNode
+    from BMVascularLib.volumes import geometryOfNode
+
+    on, names = labelsOfNode(nodes_["lesions"], geometryOfNode(node))
+    assert labels.array.max() == len(names)
+    for label, name in names.items():
+        where = (on.array == label) & inside
+        if where.sum() >= 10:
+            assert rows[name] == pytest.approx(float(np.median(ktrans[where])), rel=0.35)
+    assert firstOf(scene, "t1map", "TP1") is not None
+    # a second run finds everything where it was put, and changes nothing
+    host.click(panel.ui.applyButton)
+    again = {row[0]: float(row[1]) for row in table(panel.ui.lesionTable)}
+    assert again == rows
+
+
+def test_population_function_and_fixed_t1_are_named(host, panel, small_patient):
+    host.clear()
+    addPatient(host.slicer.mrmlScene, small_patient)
+    panel = host.open("BMVPerfusion")
+    panel.ui.kindBox.currentIndex = 1
+    panel.ui.delayCheckBox.checked = False
+    panel.ui.t1Box.currentIndex = 1
+    panel.ui.t10Box.value = 1.2
+    panel.ui.dceAifBox.currentIndex = panel.ui.dceAifBox.findText("population (Parker 2006)")
+    host.click(panel.ui.applyButton)
+    assert "Parker 2006" in panel.ui.methodsEdit.plainText
+    assert "assumed T1 of 1.2 s" in panel.ui.methodsEdit.plainText
+    assert "only relative" in panel.ui.warningsLabel.text
