@@ -35,6 +35,7 @@ def _make(testing):
 
     from . import (  # noqa: F401 - the widget files register what their classes do
         application,
+        files,
         messages,
         modules,
         registry,
@@ -54,6 +55,7 @@ def _make(testing):
     _keepTrueAlive()
     native = slicer.app._q
     native.modules = application.qSlicerModuleManager(native, slicer.modules.loaded)
+    native.inputOutput = files.qSlicerCoreIOManager(native)
     native.layouts.openViews()
     registry.addCoreModules(slicer.modules, core)
     messages.install(slicer, qt)

@@ -1,11 +1,11 @@
 """What a test does with the stand-in: modules, life cycle, clicks, pictures."""
 
-import tempfile
 import time
-import zipfile
 from pathlib import Path
 
-from . import errors, messages, pictures, proxy, registry, scene_events, widgets_markups, window
+from PySide6 import QtCore, QtWidgets
+
+from . import errors, files, messages, pictures, proxy, registry, scene_events, widgets_markups, window
 
 
 class Host:
@@ -80,17 +80,8 @@ class Host:
         return Path(path)
 
     def loadScene(self, path, clear=True):
-        """Load an `.mrb`, as *File / Add data* does: the scene is closed before, unless told otherwise."""
-        scene = self.slicer.mrmlScene
-        folder = Path(tempfile.mkdtemp(dir=self.slicer.app.temporaryPath))
-        with zipfile.ZipFile(path) as bundle:
-            bundle.extractall(folder)
-        file = next(folder.rglob("*.mrml"))
-        if clear:
-            scene.Clear(0)
-        scene.SetRootDirectory(str(file.parent))
-        scene.SetURL(str(file))
-        if not scene.Import():
+        """Load an `.mrb` or `.mrml`; the scene is closed before, unless told otherwise."""
+        if not files.loadScene(path, clear):
             raise RuntimeError(f"the scene in {path} was not read")
         self.process()
 
@@ -114,6 +105,21 @@ class Host:
             raise RuntimeError(f"'{widget.name}' is disabled")
         widget.click()
         self.process()
+
+    def cancelNextProgress(self, atLeast=1):
+        """Press *Cancel* of the next progress dialog once it shows this value."""
+
+        def look():
+            for dialog in QtWidgets.QApplication.topLevelWidgets():
+                isProgress = isinstance(dialog, QtWidgets.QProgressDialog)
+                if isProgress and dialog.value() >= atLeast and not dialog.wasCanceled():
+                    timer.stop()
+                    dialog.cancel()
+
+        timer = QtCore.QTimer(self.slicer.app._q)
+        timer.timeout.connect(look)
+        timer.start(0)
+        return timer
 
     def errors(self):
         """Exceptions since the last call that Slicer would only have printed."""

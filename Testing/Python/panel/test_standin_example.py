@@ -100,3 +100,28 @@ def test_pictures_show_the_volume(host, example):
     assert picture[100, 100].min() > 200
     window = np.asarray(host.grabWindow("BlurExample"))
     assert window.shape == (768, 1366, 3)
+
+
+def test_cancel_leaves_the_scene_as_it_was(host, example):
+    panel = host.open("BlurExample")
+    panel.ui.inputSelector.setCurrentNode(volume(host))
+    before = host.slicer.mrmlScene.GetNumberOfNodes()
+    timer = host.cancelNextProgress()
+    host.click(panel.ui.applyButton)
+    timer.stop()
+    assert host.slicer.mrmlScene.GetNumberOfNodes() == before
+    assert panel._parameterNode.result is None
+    assert host.messages.take() == []
+
+
+def test_files_go_out_and_come_back(host, tmp_path):
+    slicer = host.slicer
+    node = volume(host)
+    assert slicer.util.saveNode(node, str(tmp_path / "ball.nrrd"))
+    back = slicer.util.loadVolume(str(tmp_path / "ball.nrrd"))
+    assert np.allclose(slicer.util.arrayFromVolume(back), slicer.util.arrayFromVolume(node))
+    with pytest.raises(RuntimeError, match="Failed to load"):
+        slicer.util.loadVolume(str(tmp_path / "nothing.nrrd"))
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"), {"clear": True})
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 2

@@ -101,8 +101,11 @@ class BlurExampleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         with slicer.util.tryWithErrorDisplay(_("Blurring failed."), waitCursor=True):
             p = self._parameterNode
             dialog = slicer.util.createProgressDialog(maximum=3, labelText=_("Blurring"))
-            p.result = self.logic.blur(p.inputVolume, p.width, dialog)
+            result = self.logic.blur(p.inputVolume, p.width, dialog)
             dialog.close()
+            if result is None:
+                return
+            p.result = result
             slicer.util.setSliceViewerLayers(background=p.result)
             slicer.util.infoDisplay(_("Blurred {name}").format(name=p.inputVolume.GetName()))
 
