@@ -95,8 +95,8 @@ class _Chart:
     def row(self, y, row, height, space):
         """One input: name, value with unit and uncertainty, bar, limits."""
         lines = wrap(row["title"], 12, space)
-        for number, line in enumerate(lines):
-            write(self.draw, (_MARGIN, y + 1 + 15 * number), line, 12, INK)
+        for step, line in enumerate(lines):
+            write(self.draw, (_MARGIN, y + 1 + 15 * step), line, 12, INK)
         write(self.draw, (_MARGIN, y + 2 + 15 * len(lines)), valueText(row), 12, FAINT)
         self._axis(y, height)
         top, bottom = y + 4, y + 18
@@ -181,7 +181,7 @@ def scaleBar(metric, limits, width=380):
     rgba = readColorTable(metric.colors).rgba
     for x in range(left, right):
         color = rgba[round((x - left) / (right - left - 1) * (len(rgba) - 1)), :3]
-        draw.line((x, 24, x, 38), fill=tuple(int(round(255 * part)) for part in color))
+        draw.line((x, 24, x, 38), fill=tuple(round(255 * part) for part in color))
     draw.rectangle((left - 1, 23, right, 39), outline=FAINT)
     low, high = limits
     for value in ticks(low, high):
@@ -199,7 +199,7 @@ def namesBar(names, colors, width=380):
     draw = ImageDraw.Draw(image)
     for line, (name, color) in enumerate(zip(names, colors, strict=True)):
         y = 6 + 18 * line
-        box = tuple(int(round(255 * part)) for part in color[:3])
+        box = tuple(round(255 * part) for part in color[:3])
         draw.rectangle((_MARGIN, y, _MARGIN + 14, y + 12), fill=box, outline=FAINT)
         write(draw, (_MARGIN + 22, y - 1), name, 12, INK)
     return image

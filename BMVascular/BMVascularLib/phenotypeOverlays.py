@@ -324,3 +324,23 @@ def showLegend(scene, node, visible):
 def lesionNode(scene, timepoint):
     """The segmentation of lesions of a time point, or None."""
     return nodeOf(scene, LESIONS, timepoint)
+
+
+def clearMap(composites):
+    """Take maps and label images off these slice views; what lies below stays."""
+    for composite in composites:
+        composite.SetForegroundVolumeID(None)
+        composite.SetLabelVolumeID(None)
+
+
+def mapTitle(role):
+    """Name of a map with its unit, for lists."""
+    title, unit, *_rest = SLICE_MAPS[role]
+    return f"{title} ({unit})" if unit else title
+
+
+def labelLegend():
+    """Names and colours of the labels."""
+    table = readColorTable("Phenotypes")
+    names = list(table.names[1:])
+    return names, [table.colorOf(name) for name in names]
