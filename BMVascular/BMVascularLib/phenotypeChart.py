@@ -10,7 +10,7 @@ _MARGIN, _TEXT_SHARE, _ROW, _HEAD, _GROUP = 10, 0.46, 37, 44, 21
 _EDGE_COLUMN = 6
 
 
-def evidenceChart(lesion, width=400):
+def evidenceChart(lesion, width=350):
     """Draw the evidence rows of a lesion.
 
     Parameters
@@ -161,7 +161,7 @@ def limitTexts(row):
     return f"{low} or less", f"{high} or more"
 
 
-def scaleBar(metric, limits, width=380):
+def scaleBar(metric, limits, width=330):
     """Legend of a continuous scale with name, unit and numbers, and of what is not measurable.
 
     Parameters
@@ -193,7 +193,7 @@ def scaleBar(metric, limits, width=380):
     return image
 
 
-def namesBar(names, colors, width=380):
+def namesBar(names, colors, width=330):
     """Legend of named colours, one a line."""
     image = Image.new("RGB", (width, 10 + 18 * len(names)), PAPER)
     draw = ImageDraw.Draw(image)

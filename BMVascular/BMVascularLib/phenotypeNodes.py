@@ -16,11 +16,11 @@ from BMVascularLib.volumes import addVolume, geometryOfNode, updateVolumeNode, v
 
 # map of the engine -> role of the node, what it is, what its absence costs
 MAPS = {
-    "rcbv": ("nrcbv", "Blood volume (ratio to white matter)", "no blood volume evidence, no habitats"),
+    "rcbv": ("nrcbv", "rCBV (ratio to white matter)", "no blood volume evidence, no habitats"),
     "ktrans": ("ktrans", "Ktrans (1/min)", "no Ktrans evidence, no habitats"),
-    "vp": ("vp", "Plasma volume (fraction)", "no Vp evidence"),
-    "cbf": ("asl", "Blood flow from ASL", "no flow evidence, no cross-check of DSC"),
-    "pet": ("pet", "Amino-acid PET (tumour to background)", "no PET evidence"),
+    "vp": ("vp", "Vp (fraction)", "no Vp evidence"),
+    "cbf": ("asl", "CBF from ASL", "no flow evidence, no cross-check of DSC"),
+    "pet": ("pet", "Amino-acid PET (ratio)", "no PET evidence"),
     "adc": ("adc", "ADC", "no descriptor of diffusion"),
     "swi": ("swi", "SWI", "signal loss is not looked for"),
     "flair": ("flair", "FLAIR", "oedema is seen from compartments only"),

@@ -9,8 +9,8 @@ from BMVascularCore.phenotype.scan import build_scan
 from BMVascularCore.volume import Geometry, Volume
 from BMVascularLib import display, studyNodes
 from BMVascularLib.colors import readColorTable
-from BMVascularLib.phenotypeNodes import HABITATS, LESIONS, nodeOf, placeBelowTimepoint, segmentOf
-from BMVascularLib.segments import segmentIds
+from BMVascularLib.phenotypeNodes import HABITATS, LESIONS, nodeOf, placeBelowTimepoint
+from BMVascularLib.segments import labelsOfNode, segmentIds
 from BMVascularLib.surfaces import addHeadSurface, addModel, surfaceOfArray
 from BMVascularLib.volumes import addVolume, updateVolumeNode, volumeOfNode
 
@@ -20,10 +20,12 @@ GREY = (0.6, 0.6, 0.6)
 # what stays see-through, from the outside in: front, rim, core
 _SHELL_OPACITY = {1: 0.95, 2: 0.35, 3: 0.25, 4: 0.15}
 _MIN_VOXELS = 4
+# shares of the view's width and height
+_SCALE_SIZE, _NAMES_SIZE, _LEGEND_POINTS = (0.16, 0.45), (0.42, 0.30), 10
 
 # role of a map on slices: title, unit, colours, window, lower threshold
 SLICE_MAPS = {
-    "nrcbv": ("rCBV", "ratio to white matter", "rCBV", (0.0, 6.0), 0.3),
+    "nrcbv": ("rCBV", "ratio", "rCBV", (0.0, 6.0), 0.3),
     "ktrans": ("Ktrans", "1/min", "Ktrans", (0.0, 0.2), 0.01),
     "vp": ("Vp", "fraction", "rCBV", (0.0, 0.2), 0.01),
     "asl": ("CBF", "as given", "rCBV", (0.0, 120.0), 5.0),
@@ -140,6 +142,16 @@ def restoreLesionColors(node):
     shown.EndModify(state)
 
 
+def fillLesions(node, filled):
+    """Fill the lesions on slices, or draw their outline alone so that a map shows within."""
+    shown = node.GetDisplayNode()
+    state = shown.StartModify()
+    shown.SetVisibility2DFill(filled)
+    shown.SetVisibility2DOutline(True)
+    shown.SetSliceIntersectionThickness(2)
+    shown.EndModify(state)
+
+
 def showLesions3d(node, visible, opacity):
     """Lesion surfaces in 3D; they are made when they are first wanted."""
     shown = node.GetDisplayNode()
@@ -149,15 +161,6 @@ def showLesions3d(node, visible, opacity):
     shown.EndModify(state)
     if visible and segmentIds(node):
         node.CreateClosedSurfaceRepresentation()
-
-
-def emphasise(node, name):
-    """Draw the outline of one lesion stronger than that of the others."""
-    shown, chosen = node.GetDisplayNode(), segmentOf(node, name)
-    state = shown.StartModify()
-    for segmentId in segmentIds(node):
-        shown.SetSegmentOpacity2DFill(segmentId, 1.0 if segmentId == chosen else 0.5)
-    shown.EndModify(state)
 
 
 def sceneBrain(scene, timepoint):
@@ -251,6 +254,10 @@ def _makeSurfaces(scene, timepoint, kind):
     if source is None:
         return []
     volume = volumeOfNode(source, copy=False)
+    if kind == HABITATS:
+        # those of the front lie outside and would hide what is within
+        lesions, _names = labelsOfNode(nodeOf(scene, LESIONS, timepoint), volume.geometry)
+        volume = volume.like(np.where(lesions.array > 0, volume.array, 0))
     table = readColorTable("Habitats" if kind == HABITATS else "Shells")
     wanted = range(1, 5)
     nodes = []
@@ -307,7 +314,10 @@ def prepareMap(node, role):
     if window is not None:
         display.showMap(node, *window, colors, threshold=threshold)
     if display.legendOf(node) is None:
-        display.addColorLegend(node, title, unit, categories=window is None)
+        legend = display.addColorLegend(node, title, unit, categories=window is None)
+        legend.SetSize(*(_NAMES_SIZE if window is None else _SCALE_SIZE))
+        for properties in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+            properties.SetFontSize(_LEGEND_POINTS)
     node.SetAttribute("BMVascular.Shown", role)
 
 

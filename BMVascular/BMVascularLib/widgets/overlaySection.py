@@ -61,7 +61,8 @@ class OverlaySection:
         self._once("colors", (timepoint, look, self.metric.key, self._limits()), self._color)
         self._once("legend", (self.metric.key, self._limits()), self._legend)
         self._once("lesions3d", (timepoint, node.lesions3d, node.lesionOpacity), self._lesions3d)
-        self._once("map", (timepoint, node.mapRole, node.mapOpacity, node.legend), self._map)
+        state = (timepoint, self.roles, node.mapRole, node.mapOpacity, node.legend, bool(lesions))
+        self._once("map", state, self._map)
         for kind, wanted in ((HABITATS, node.habitats3d), (overlays.SHELLS, node.shells)):
             self._once(
                 kind, (timepoint, wanted), lambda kind=kind, wanted=wanted: self._surfaces(kind, wanted)
@@ -138,6 +139,9 @@ class OverlaySection:
         elif self._done.get("laid over"):
             overlays.clearMap(compositesOf(slicer.mrmlScene, self.timepoint))
         self._done["laid over"] = node is not None
+        segmentation = overlays.lesionNode(slicer.mrmlScene, self.timepoint)
+        if segmentation is not None and self.lesions:
+            overlays.fillLesions(segmentation, node is None)
         overlays.showLegend(slicer.mrmlScene, node, self.node.legend)
         self._showWindow(node)
 

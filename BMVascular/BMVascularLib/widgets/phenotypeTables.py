@@ -54,8 +54,8 @@ def fillLesions(widget, lesions, before=()):
 def fitLesionColumns(widget):
     """Widths for a panel: the label gets what the others leave."""
     widget.resizeColumnsToContents()
-    widget.setColumnWidth(1, 128)
-    widget.setColumnWidth(_STABILITY, 96)
+    widget.setColumnWidth(1, 138)
+    widget.setColumnWidth(_STABILITY, 92)
 
 
 def _setText(widget, row, column, text):
