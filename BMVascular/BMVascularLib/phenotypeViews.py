@@ -173,8 +173,6 @@ def summaryTable(scene, timepoint, result):
     ]
     node = _tableNode(scene, SUMMARY, timepoint)
     setTable(node, rows, list(_SUMMARY_COLUMNS))
-    node.SetUseColumnTitleAsColumnHeader(False)
-    node.SetUseColumnNameAsColumnHeader(True)
     return node
 
 
