@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
+import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -82,7 +84,7 @@ class BMVPhenotypeWidget(PhenotypeDisplay, PanelLifeCycle, ScriptedLoadableModul
 
         ui = self.ui
         self._seen, self._whatIf, self._tried, self._showing = {}, WhatIf(), None, False
-        self._layoutBefore, self._crosshair = None, None
+        self._layoutBefore, self._crosshair, self._waiting = None, None, False
         self.contextForm = ContextForm(ui, self.onContext)
         self.overlay = OverlaySection(ui, self.logic.table().rules)
         ui.timepointBox.connect("currentTextChanged(QString)", self.onTimepoint)
@@ -94,6 +96,8 @@ class BMVPhenotypeWidget(PhenotypeDisplay, PanelLifeCycle, ScriptedLoadableModul
         ui.followUpButton.connect("clicked(bool)", self.onFollowUp)
         ui.backButton.connect("clicked(bool)", self.onBack)
         ui.shellsCheck.connect("toggled(bool)", self.onShells)
+        for event in (slicer.mrmlScene.NodeAddedEvent, slicer.mrmlScene.NodeRemovedEvent):
+            self.addObserver(slicer.mrmlScene, event, self.onNodes)
 
     def initializeParameterNode(self):
         self._seen.clear()
@@ -110,6 +114,21 @@ class BMVPhenotypeWidget(PhenotypeDisplay, PanelLifeCycle, ScriptedLoadableModul
         node, labels = self._parameterNode, self.logic.timepoints()
         if node.timepoint not in labels:
             node.timepoint = labels[0] if labels else ""
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodes(self, caller, event, node):
+        """An input may have come or gone: look when all of it has happened."""
+        kinds = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
+        if self._parameterNode is not None and any(node.IsA(kind) for kind in kinds) and not self._waiting:
+            self._waiting = True
+            qt.QTimer.singleShot(0, self.onNodesSettled)
+
+    def onNodesSettled(self):
+        """Look again for inputs."""
+        self._waiting = False
+        if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
+            self.applyDefaults()
+            self.refresh()
 
     def onTimepoint(self, label):
         """Show another time point."""

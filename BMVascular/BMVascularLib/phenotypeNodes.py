@@ -12,7 +12,14 @@ from BMVascularLib import display, studyNodes
 from BMVascularLib.scene import hierarchyItem, subjectHierarchy
 from BMVascularLib.segments import COMPARTMENTS, labelGeometryOfSegment, labelsOfNode, segmentIds
 from BMVascularLib.tables import setTable
-from BMVascularLib.volumes import addVolume, geometryOfNode, updateVolumeNode, volumeOfNode
+from BMVascularLib.volumes import (
+    addVolume,
+    geometryOfNode,
+    parentToWorld,
+    updateVolumeNode,
+    volumeOfNode,
+    vtkMatrix,
+)
 
 # map of the engine -> role of the node, what it is, what its absence costs
 MAPS = {
@@ -246,13 +253,36 @@ def _storeHabitats(scene, timepoint, habitats):
             scene.RemoveNode(node)
         return
     volume = Volume(habitats.array.astype(np.uint8), habitats.geometry)
-    if node is not None:
+    storeLabels(scene, timepoint, HABITATS, volume, "Habitats")
+
+
+def storeLabels(scene, timepoint, role, volume, colors):
+    """Put a label image in world space into the scene, in place of an earlier one; it follows the lesions.
+
+    Returns
+    -------
+    vtkMRMLLabelMapVolumeNode
+    """
+    node = nodeOf(scene, role, timepoint)
+    if node is None:
+        node = addVolume(scene, volume, f"{timepoint} {role}", labelMap=True)
+        display.setColors(node, colors)
+        studyNodes.setRole(node, role, timepoint, "phenotype")
+        placeBelowTimepoint(scene, node, timepoint)
+    else:
         updateVolumeNode(node, volume)
-        return
-    node = addVolume(scene, volume, f"{timepoint} {HABITATS}", labelMap=True)
-    display.setColors(node, "Habitats")
-    studyNodes.setRole(node, HABITATS, timepoint, "phenotype")
-    placeBelowTimepoint(scene, node, timepoint)
+    followLesions(scene, timepoint, node)
+    return node
+
+
+def followLesions(scene, timepoint, node):
+    """Put a volume or surface that was made in world space below the transforms of the lesions."""
+    lesions = nodeOf(scene, LESIONS, timepoint)
+    parent = lesions.GetParentTransformNode() if lesions is not None else None
+    if parent is not None:
+        node.SetAndObserveTransformNodeID(None)
+        node.ApplyTransformMatrix(vtkMatrix(np.linalg.inv(parentToWorld(lesions))))
+    node.SetAndObserveTransformNodeID(parent.GetID() if parent is not None else None)
 
 
 def _resultNode(scene, className, role, timepoint):

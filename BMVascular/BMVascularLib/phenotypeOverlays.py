@@ -9,10 +9,17 @@ from BMVascularCore.phenotype.scan import build_scan
 from BMVascularCore.volume import Geometry, Volume
 from BMVascularLib import display, studyNodes
 from BMVascularLib.colors import readColorTable
-from BMVascularLib.phenotypeNodes import HABITATS, LESIONS, nodeOf, placeBelowTimepoint
+from BMVascularLib.phenotypeNodes import (
+    HABITATS,
+    LESIONS,
+    followLesions,
+    nodeOf,
+    placeBelowTimepoint,
+    storeLabels,
+)
 from BMVascularLib.segments import labelsOfNode, segmentIds
 from BMVascularLib.surfaces import addHeadSurface, addModel, surfaceOfArray
-from BMVascularLib.volumes import addVolume, updateVolumeNode, volumeOfNode
+from BMVascularLib.volumes import volumeOfNode
 
 SHELLS, BRAIN = "shells", "brain outline"
 SURFACES = {HABITATS: "habitat surface", SHELLS: "shell surface"}
@@ -176,6 +183,7 @@ def sceneBrain(scene, timepoint):
     if node is None and anatomy is not None:
         node = addHeadSurface(scene, volumeOfNode(anatomy), f"{timepoint} {BRAIN}", opacity=0.15)
         studyNodes.setRole(node, BRAIN, timepoint, "made for the 3D view")
+        followLesions(scene, timepoint, node)
         placeBelowTimepoint(scene, node, timepoint)
     return node
 
@@ -207,15 +215,7 @@ def shellVolume(inputs, rules, progress=None):
 
 def storeShells(scene, timepoint, volume):
     """Put the shells into the scene; returns the label map node."""
-    node = nodeOf(scene, SHELLS, timepoint)
-    if node is not None:
-        updateVolumeNode(node, volume)
-        return node
-    node = addVolume(scene, volume, f"{timepoint} {SHELLS}", labelMap=True)
-    display.setColors(node, "Shells")
-    studyNodes.setRole(node, SHELLS, timepoint, "phenotype")
-    placeBelowTimepoint(scene, node, timepoint)
-    return node
+    return storeLabels(scene, timepoint, SHELLS, volume, "Shells")
 
 
 def surfaceNodes(scene, timepoint, kind):
@@ -269,6 +269,7 @@ def _makeSurfaces(scene, timepoint, kind):
         name = f"{timepoint} {table.names[value]}"
         node = addModel(scene, surface, name, tuple(table.rgba[value, :3]), opacity=opacity)
         studyNodes.setRole(node, SURFACES[kind], timepoint, "phenotype")
+        followLesions(scene, timepoint, node)
         placeBelowTimepoint(scene, node, timepoint)
         nodes.append(node)
     return nodes
