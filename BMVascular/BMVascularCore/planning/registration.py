@@ -135,11 +135,7 @@ def register_rigid(
         An image is flat, shows no head, or is a single slice.
     """
     progress = progress or silent
-    for volume in (fixed, moving):
-        if min(volume.array.shape) < 4:
-            raise InputError(
-                "has fewer than four slices", volume.name, "Register images that cover a volume."
-            )
+    _require_depth(fixed, moving)
     progress(0.0, "finding the head")
     pyramid = _pyramid(fixed, moving, fixed_mask)
     guesses = _guesses(pyramid, fixed, moving, initial)
@@ -155,6 +151,34 @@ def register_rigid(
     inverse = _inverse(pyramid, transform, probes, quality)
     progress(0.95, "judging")
     return _judge(pyramid, fixed, moving, transform, value, restarts, inverse, probes, points_lps_mm)
+
+
+def session_pyramid(fixed, moving):
+    """Images and head masks of a pair, prepared for registration.
+
+    Parameters
+    ----------
+    fixed, moving : Volume
+
+    Returns
+    -------
+    registration_engine.Pyramid
+
+    Raises
+    ------
+    InputError
+        A flat image, one without a head, or fewer than four slices.
+    """
+    _require_depth(fixed, moving)
+    return _pyramid(fixed, moving, None)
+
+
+def _require_depth(*volumes):
+    for volume in volumes:
+        if min(volume.array.shape) < 4:
+            raise InputError(
+                "has fewer than four slices", volume.name, "Register images that cover a volume."
+            )
 
 
 def _pyramid(fixed, moving, fixed_mask):
@@ -188,11 +212,29 @@ def _guesses(pyramid, fixed, moving, initial):
 
 
 def _best_refined(pyramid, candidates):
-    """Refine the leading poses at 2 mm, the best at full resolution."""
+    """Refine the leading poses at 2 mm, each also from its neighbourhood, the best at full resolution.
+
+    At coarse levels a fixation mask or a couch that touches the skin draws the pose by two or three
+    millimetres, into the basin of a wrong optimum of the finer level.
+    """
     near = [pair for pair in candidates if pair[1] <= 0.8 * candidates[0][1]][:3]
-    middle = [engine.refine(pyramid, transform, None) for transform, _ in near]
+    starts = [start for transform, _ in near[:2] for start in _best_neighbours(pyramid, transform)]
+    starts += [transform for transform, _ in near[2:]]
+    middle = [engine.refine(pyramid, start, None) for start in starts]
     best = min(middle, key=lambda pair: pair[1])[0]
     return engine.optimise(pyramid, engine.FINE, best, engine.truncated(pyramid, best))
+
+
+def _best_neighbours(pyramid, transform, shift_mm=3.0, turn_deg=2.5, count=2):
+    """The pose itself and the best few of those a few millimetres and degrees away."""
+    angles = np.array((transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()))
+    offset, centre = np.array(transform.GetTranslation()), transform.GetCenter()
+    steps = np.array(np.meshgrid(*[(-shift_mm, 0.0, shift_mm)] * 3, indexing="ij")).reshape(3, -1).T
+    poses = [engine.rigid(angles, offset + step, centre) for step in steps]
+    for axis in np.vstack([np.eye(3), -np.eye(3)]):
+        poses.append(engine.rigid(angles + np.radians(turn_deg) * axis, offset, centre))
+    poses.sort(key=lambda pose: engine.metric(pyramid, engine.GLANCE, pose))
+    return [transform, *poses[:count]]
 
 
 def _restarts(pyramid, transform, quality, progress):
@@ -209,7 +251,9 @@ def _restarts(pyramid, transform, quality, progress):
             transform.GetCenter(),
         )
         repeated, _ = engine.optimise(pyramid, engine.COARSE, moved, step_mm=1.5)
-        results.append(engine.refine(pyramid, repeated, engine.REPEAT)[0])
+        starts = _best_neighbours(pyramid, repeated, count=1)
+        middle = min((engine.refine(pyramid, start, None) for start in starts), key=lambda pair: pair[1])[0]
+        results.append(engine.optimise(pyramid, engine.REPEAT, middle, engine.truncated(pyramid, middle))[0])
     return results
 
 

@@ -45,6 +45,8 @@ class Level:
 
 SEARCH = Level(6.0, 3.0, 4000, 4.0, 0.3, 25)
 COARSE = Level(4.0, 2.0, 15000, 3.0, 0.05, 100, relaxation=0.85)
+# the metric only, on the middle level's images
+GLANCE = Level(2.0, 1.0, 8000, 1.0, 0.01, 1)
 MIDDLE = Level(2.0, 1.0, 25000, 1.0, 0.01, 100, relaxation=0.8)
 # no smoothing at the last level: it moves the edges of thin bone and with them the result
 FINE = Level(1.0, 0.0, 50000, 0.4, 0.001, 80, 48, 0.7)
