@@ -245,7 +245,7 @@ class BMVPhenotypeWidget(PhenotypeDisplay, PanelLifeCycle, ScriptedLoadableModul
 class BMVPhenotypeLogic(ScriptedLoadableModuleLogic):
     """The module without its panel: usable from scripts."""
 
-    INPUT_COLUMNS = (("input", "Input"), ("state", "State"), ("node", "Node"))
+    INPUT_COLUMNS = (("input", "Input"), ("state", "Node, or what is missing"))
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)

@@ -70,13 +70,15 @@ def _scanEntry(context, key):
 
 def changeTableRows(report):
     """Rows for the panel: changes beyond the limits first, each with its limits and unit."""
-    rows = []
+    rows, rules = [], load_table().rules
+    titles = {spec["id"]: spec["title"] for spec in (*rules["descriptors"], *rules["inputs"])}
     for row in sorted(report.rows, key=lambda row: (not row["measured"], row["name"], row["metric"])):
         unit = row["change_unit"]
         low, high = row["limit_low"], row["limit_high"]
         rows.append(
             row
             | {
+                "metric": titles.get(row["metric"], row["metric"].capitalize()),
                 "changed": None if row["change"] is None else f"{row['change']:+.0f} {unit}",
                 "limits": f"{low:+.0f} to {high:+.0f} {unit}",
                 "verdict": "measured change" if row["measured"] else "within repeatability",
@@ -95,6 +97,6 @@ def changeTexts(report):
             for pattern in state.get("patterns", ()):
                 texts.append(f"{name}, {state['scan']}: {pattern['text']}")
         switch = line["switch"]
-        if switch and switch.get("text"):
+        if switch and (switch["candidate"] or switch["under_drug"] or "further scan" in switch["text"]):
             texts.append(f"{name}: {switch['text']}")
     return [*dict.fromkeys(texts), report.patient["text"]]

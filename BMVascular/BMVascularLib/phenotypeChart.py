@@ -203,3 +203,13 @@ def namesBar(names, colors, width=330):
         draw.rectangle((_MARGIN, y, _MARGIN + 14, y + 12), fill=box, outline=FAINT)
         write(draw, (_MARGIN + 22, y - 1), name, 12, INK)
     return image
+
+
+def stacked(images):
+    """Pictures one below the other."""
+    whole = Image.new("RGB", (max(i.width for i in images), sum(i.height for i in images)), PAPER)
+    y = 0
+    for image in images:
+        whole.paste(image, (0, y))
+        y += image.height
+    return whole

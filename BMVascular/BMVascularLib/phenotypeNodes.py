@@ -23,14 +23,14 @@ from BMVascularLib.volumes import (
 
 # map of the engine -> role of the node, what it is, what its absence costs
 MAPS = {
-    "rcbv": ("nrcbv", "rCBV (ratio to white matter)", "no blood volume evidence, no habitats"),
-    "ktrans": ("ktrans", "Ktrans (1/min)", "no Ktrans evidence, no habitats"),
+    "rcbv": ("nrcbv", "rCBV (ratio to white matter)", "no blood volume, no habitats"),
+    "ktrans": ("ktrans", "Ktrans (1/min)", "no Ktrans, no habitats"),
     "vp": ("vp", "Vp (fraction)", "no Vp evidence"),
-    "cbf": ("asl", "CBF from ASL", "no flow evidence, no cross-check of DSC"),
-    "pet": ("pet", "Amino-acid PET (ratio)", "no PET evidence"),
-    "adc": ("adc", "ADC", "no descriptor of diffusion"),
-    "swi": ("swi", "SWI", "signal loss is not looked for"),
-    "flair": ("flair", "FLAIR", "oedema is seen from compartments only"),
+    "cbf": ("asl", "CBF from ASL", "no check of DSC"),
+    "pet": ("pet", "Amino-acid PET (ratio)", "no PET"),
+    "adc": ("adc", "ADC", "no diffusion"),
+    "swi": ("swi", "SWI", "no signal loss seen"),
+    "flair": ("flair", "FLAIR", "oedema from compartments"),
 }
 _ERRORS = {"rcbv_se": "se_nrcbv", "ktrans_se": "se_ktrans", "vp_se": "se_vp"}
 LESIONS, COMPARTMENT_ROLE = "lesions", "compartments"
@@ -73,7 +73,7 @@ def lesionTimepoints(scene):
 
 
 def inputRows(scene, timepoint):
-    """One row an input for the panel: ``input``, ``node`` and ``state`` (what its absence costs).
+    """One row an input for the panel: ``input`` and ``state`` (its node, or what its absence costs).
 
     Returns
     -------
@@ -81,14 +81,13 @@ def inputRows(scene, timepoint):
     """
     listed = [
         (LESIONS, "Lesions", "needed"),
-        (COMPARTMENT_ROLE, "Compartments", "core, rim and oedema stay unknown"),
+        (COMPARTMENT_ROLE, "Compartments", "no core, no oedema"),
         *MAPS.values(),
     ]
     rows = []
     for role, title, cost in listed:
         node = nodeOf(scene, role, timepoint)
-        name, state = ("", f"missing: {cost}") if node is None else (node.GetName(), "found")
-        rows.append({"input": title, "node": name, "state": state})
+        rows.append({"input": title, "state": f"missing: {cost}" if node is None else node.GetName()})
     return rows
 
 

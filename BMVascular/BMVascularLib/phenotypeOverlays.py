@@ -27,8 +27,10 @@ GREY = (0.6, 0.6, 0.6)
 # what stays see-through, from the outside in: front, rim, core
 _SHELL_OPACITY = {1: 0.95, 2: 0.35, 3: 0.25, 4: 0.15}
 _MIN_VOXELS = 4
+_HIDDEN = "BMVascular.HiddenWithTimePoint"
 # shares of the view's width and height
-_SCALE_SIZE, _NAMES_SIZE, _LEGEND_POINTS = (0.16, 0.45), (0.42, 0.30), 10
+_SCALE_SIZE, _LEGEND_POINTS = (0.16, 0.45), 10
+_NAMES_SIZE = {HABITATS: (0.85, 0.34), SHELLS: (0.42, 0.30)}
 
 # role of a map on slices: title, unit, colours, window, lower threshold
 SLICE_MAPS = {
@@ -316,7 +318,7 @@ def prepareMap(node, role):
         display.showMap(node, *window, colors, threshold=threshold)
     if display.legendOf(node) is None:
         legend = display.addColorLegend(node, title, unit, categories=window is None)
-        legend.SetSize(*(_NAMES_SIZE if window is None else _SCALE_SIZE))
+        legend.SetSize(*_NAMES_SIZE.get(role, _SCALE_SIZE))
         for properties in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
             properties.SetFontSize(_LEGEND_POINTS)
     node.SetAttribute("BMVascular.Shown", role)
@@ -335,6 +337,33 @@ def showLegend(scene, node, visible):
 def lesionNode(scene, timepoint):
     """The segmentation of lesions of a time point, or None."""
     return nodeOf(scene, LESIONS, timepoint)
+
+
+def namesOfMap(role):
+    """Names and colours of the parts of a label map, empty for other maps."""
+    if role not in (HABITATS, SHELLS):
+        return [], []
+    table = readColorTable(SLICE_MAPS[role][2])
+    return list(table.names[1:]), [tuple(rgba[:3]) for rgba in table.rgba[1:]]
+
+
+def showTimepoints(scene, labels):
+    """Of the lesions, surfaces and brain outlines, show those of these time points and hide the others.
+
+    What the reader hid at a time point that is shown stays hidden.
+    """
+    roles = {LESIONS, BRAIN, *SURFACES.values()}
+    for node in studyNodes.nodesOf(scene):
+        if studyNodes.roleOf(node) not in roles or node.GetDisplayNode() is None:
+            continue
+        shown, inside = node.GetDisplayNode(), studyNodes.timepointOf(node) in labels
+        hiddenHere = node.GetAttribute(_HIDDEN) == "1"
+        if not inside and shown.GetVisibility():
+            shown.SetVisibility(False)
+            node.SetAttribute(_HIDDEN, "1")
+        elif inside and hiddenHere:
+            shown.SetVisibility(True)
+            node.SetAttribute(_HIDDEN, "0")
 
 
 def clearMap(composites):

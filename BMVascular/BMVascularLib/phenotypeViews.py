@@ -38,6 +38,14 @@ def timepointOfView(scene, layoutName, current):
     return labels[min(number, len(labels)) - 1] if number and labels else current
 
 
+def shownTimepoints(scene, current):
+    """Time points whose lesions the views show: both in the follow-up layout, else the current one."""
+    layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if layout is not None and layout.GetViewArrangement() == FOLLOW_UP:
+        return followUpTimepoints(scene)
+    return [current]
+
+
 def jumpTo(scene, timepoint, name):
     """Centre all slice views and turn the 3D cameras to a lesion.
 

@@ -5,9 +5,9 @@ from slicer.i18n import tr as _
 
 from BMVascularLib import display
 from BMVascularLib import phenotypeOverlays as overlays
-from BMVascularLib.phenotypeChart import namesBar, scaleBar
+from BMVascularLib.phenotypeChart import namesBar, scaleBar, stacked
 from BMVascularLib.phenotypeNodes import HABITATS, nodeOf
-from BMVascularLib.phenotypeViews import compositesOf
+from BMVascularLib.phenotypeViews import compositesOf, shownTimepoints
 from BMVascularLib.widgets.picture import showPicture
 
 _ROOM = 4.0
@@ -58,8 +58,9 @@ class OverlaySection:
         self.node, self.timepoint, self.lesions = node, timepoint, lesions
         self._showControls()
         look = [(lesion["name"], lesion["phenotype"], lesion["stability"]) for lesion in lesions]
+        self._once("time points", (timepoint, shownTimepoints(slicer.mrmlScene, timepoint)), self._timepoints)
         self._once("colors", (timepoint, look, self.metric.key, self._limits()), self._color)
-        self._once("legend", (self.metric.key, self._limits()), self._legend)
+        self._once("legend", (self.metric.key, self._limits(), node.mapRole), self._legend)
         self._once("lesions3d", (timepoint, node.lesions3d, node.lesionOpacity), self._lesions3d)
         state = (timepoint, self.roles, node.mapRole, node.mapOpacity, node.legend, bool(lesions))
         self._once("map", state, self._map)
@@ -112,12 +113,18 @@ class OverlaySection:
             return
         overlays.colorLesions(segmentation, overlays.lesionColors(self.lesions, self.metric, self._limits()))
 
+    def _timepoints(self):
+        overlays.showTimepoints(slicer.mrmlScene, shownTimepoints(slicer.mrmlScene, self.timepoint))
+
     def _legend(self):
         if self.metric.limits is None:
-            names, colors = overlays.labelLegend()
-            showPicture(self.ui.legendLabel, namesBar(names, colors))
+            pictures = [namesBar(*overlays.labelLegend())]
         else:
-            showPicture(self.ui.legendLabel, scaleBar(self.metric, self._limits()))
+            pictures = [scaleBar(self.metric, self._limits())]
+        names, colors = overlays.namesOfMap(self.node.mapRole)
+        if names:
+            pictures.append(namesBar(names, colors))
+        showPicture(self.ui.legendLabel, stacked(pictures))
 
     def _lesions3d(self):
         segmentation = overlays.lesionNode(slicer.mrmlScene, self.timepoint)
@@ -170,6 +177,7 @@ class OverlaySection:
         found = nodeOf(scene, overlays.BRAIN, self.timepoint)
         if found is None and self.node.brain:
             found = overlays.sceneBrain(scene, self.timepoint)
+            slicer.util.resetThreeDViews()
         if found is not None:
             found.GetDisplayNode().SetVisibility(self.node.brain)
 

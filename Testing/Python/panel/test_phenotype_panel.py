@@ -66,8 +66,8 @@ def test_without_lesions_the_button_says_why(host, module):
 def test_inputs_are_found_by_role(host, study):
     panel = host.open("BMVPhenotype")
     states = dict(zip(column(panel.ui.inputsTable, 0), column(panel.ui.inputsTable, 1), strict=True))
-    assert states["Lesions"] == states["Ktrans (1/min)"] == "found"
-    assert states["Amino-acid PET (ratio)"] == "missing: no PET evidence"
+    assert states["Lesions"] == "TP1 lesions" and states["Ktrans (1/min)"] == "TP1 ktrans"
+    assert states["Amino-acid PET (ratio)"] == "missing: no PET"
     assert panel.ui.applyButton.enabled is True
 
 
@@ -261,12 +261,13 @@ def test_another_time_point_gives_change(host, panel):
     panel = host.open("BMVPhenotype")
     panel.ui.timepointBox.setCurrentText("TP2")
     assert panel.ui.lesionsTable.rowCount == 0
+    assert not withRole(host, "lesions").GetDisplayNode().GetVisibility()
     host.click(panel.ui.applyButton)
     table = panel.ui.changeTable
     rows = [[table.item(row, c).text() for c in range(table.columnCount)] for row in range(table.rowCount)]
-    ktrans = next(row for row in rows if row[:2] == ["M1", "ktrans"])
+    ktrans = next(row for row in rows if row[:2] == ["M1", "Ktrans"])
     assert ktrans[4].startswith("-7") and ktrans[-1] == "measured change"
-    still = next(row for row in rows if row[:2] == ["M2", "ktrans"])
+    still = next(row for row in rows if row[:2] == ["M2", "Ktrans"])
     assert still[-1] == "within repeatability"
     assert "No lesion shows an imaging change compatible with a shift." in panel.ui.changeLabel.text
 
