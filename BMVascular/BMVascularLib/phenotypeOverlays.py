@@ -30,7 +30,7 @@ _MIN_VOXELS = 4
 _HIDDEN = "BMVascular.HiddenWithTimePoint"
 # shares of the view's width and height
 _SCALE_SIZE, _LEGEND_POINTS = (0.16, 0.45), 10
-_NAMES_SIZE = {HABITATS: (0.85, 0.34), SHELLS: (0.42, 0.30)}
+_NAMES_SIZE = {HABITATS: (0.80, 0.26), SHELLS: (0.40, 0.26)}
 
 # role of a map on slices: title, unit, colours, window, lower threshold
 SLICE_MAPS = {
@@ -316,11 +316,13 @@ def prepareMap(node, role):
     title, unit, colors, window, threshold = SLICE_MAPS[role]
     if window is not None:
         display.showMap(node, *window, colors, threshold=threshold)
-    if display.legendOf(node) is None:
-        legend = display.addColorLegend(node, title, unit, categories=window is None)
-        legend.SetSize(*_NAMES_SIZE.get(role, _SCALE_SIZE))
-        for properties in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
-            properties.SetFontSize(_LEGEND_POINTS)
+    legend = display.legendOf(node) or display.addColorLegend(node, title, unit, categories=window is None)
+    legend.SetSize(*_NAMES_SIZE.get(role, _SCALE_SIZE))
+    if window is None:
+        # long names: along the lower edge, where they cover least
+        legend.SetPosition(0.98, 0.01)
+    for properties in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+        properties.SetFontSize(_LEGEND_POINTS)
     node.SetAttribute("BMVascular.Shown", role)
 
 

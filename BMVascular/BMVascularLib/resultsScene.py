@@ -200,6 +200,7 @@ class SceneBuilder:
             self._place(timepoint, node, facts.get("transform"), "Anatomy")
             if facts["role"] == "T1c":
                 timepoint.head = addHeadSurface(self.scene, volume, f"{timepoint.label} head")
+                setRole(timepoint.head, "brain outline", timepoint.label, FROM_RESULTS)
                 self._place(timepoint, timepoint.head, None, "Anatomy")
         if "T1c" not in timepoint.anatomy:
             raise InputError(
