@@ -36,6 +36,7 @@ def shownPanel(host, results):
         section.collapsed = True
     panel.ui.mapBox.setCurrentIndex(panel.overlay.roles.index("habitats"))
     panel.ui.mapOpacitySlider.value = 0.85
+    panel.ui.lesionOpacitySlider.value = 0.7
     slicer.util.setSliceViewerLayers(background=result.timepoints[0].t1c, fit=True)
     slicer.util.resetThreeDViews()
     panel.ui.lesionsTable.setCurrentCell(0, 0)
@@ -49,8 +50,8 @@ def _near(slicer):
         wide, high, deep = node.GetFieldOfView()
         node.SetFieldOfView(0.8 * wide, 0.8 * high, deep)
     view = slicer.app.layoutManager().threeDWidget(0).mrmlViewNode()
-    view.SetBackgroundColor(0.0, 0.0, 0.0)
-    view.SetBackgroundColor2(0.0, 0.0, 0.0)
+    view.SetBackgroundColor(0.97, 0.97, 0.97)
+    view.SetBackgroundColor2(0.97, 0.97, 0.97)
     view.SetBoxVisible(False)
     view.SetAxisLabelsVisible(False)
 
@@ -66,8 +67,10 @@ def main():
     shownPanel(host, results)
     picture = host.grabWindow("BMVPhenotype")
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    # octree: the few coloured pixels keep their colours
-    picture.quantize(256, method=2, dither=0).save(PICTURE, optimize=True)
+    # five bits a colour are enough for reading, and halve the file
+    picture.point([round(value / 8) * 8 if value < 252 else 255 for value in range(256)] * 3).save(
+        PICTURE, optimize=True
+    )
 
 
 if __name__ == "__main__":
