@@ -61,8 +61,16 @@ def test_no_lesion_gets_a_firm_label_that_is_wrong(truth):
 
 
 def test_leaky_and_preserved_lesions_are_told_apart_by_ktrans(truth):
-    leaky = [float(r["ktrans_per_min"]) for r in truth if r["ktrans_per_min"] and float(r["ktrans_true_per_min"]) > 0.1]
-    tight = [float(r["ktrans_per_min"]) for r in truth if r["ktrans_per_min"] and float(r["ktrans_true_per_min"]) < 0.02]
+    leaky = [
+        float(r["ktrans_per_min"])
+        for r in truth
+        if r["ktrans_per_min"] and float(r["ktrans_true_per_min"]) > 0.1
+    ]
+    tight = [
+        float(r["ktrans_per_min"])
+        for r in truth
+        if r["ktrans_per_min"] and float(r["ktrans_true_per_min"]) < 0.02
+    ]
     assert min(leaky) > 3 * max(tight)
 
 
@@ -80,7 +88,9 @@ def test_structure_set_lies_on_the_planning_ct(demo):
     data = pydicom.dcmread(demo / "results" / "planning" / "rtstruct.dcm")
     uids = set()
     for path in (demo / "study" / "DICOM").rglob("*.dcm"):
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality", "FrameOfReferenceUID"])
+        header = pydicom.dcmread(
+            path, stop_before_pixels=True, specific_tags=["Modality", "FrameOfReferenceUID"]
+        )
         if header.Modality == "CT":
             uids.add(header.FrameOfReferenceUID)
     assert {data.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID} == uids
