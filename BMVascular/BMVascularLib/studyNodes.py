@@ -26,6 +26,9 @@ _CARRIERS = (
     "vtkMRMLScalarVolumeNode",
     "vtkMRMLMarkupsFiducialNode",
     "vtkMRMLSegmentationNode",
+    "vtkMRMLTableNode",
+    "vtkMRMLTextNode",
+    "vtkMRMLModelNode",
 )
 
 
