@@ -65,7 +65,7 @@ class BMVPlanningParameterNode:
     squareMm: Annotated[float, WithinRange(5.0, 60.0)] = 25.0
     ctvMm: Annotated[float, WithinRange(0.0, 30.0)] = 0.0
     ptvMm: Annotated[float, WithinRange(0.0, 30.0)] = 1.0
-    targetsFill: Annotated[float, WithinRange(0.0, 1.0)] = 0.1
+    targetsFill: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
     angleDeg: Annotated[float, WithinRange(0.0, 10.0)] = 1.0
     translationMm: Annotated[float, WithinRange(0.0, 20.0)] = 0.0
     mriAgeDays: Annotated[int, WithinRange(-1, 365)] = -1

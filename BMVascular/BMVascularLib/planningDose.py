@@ -16,6 +16,7 @@ from BMVascularCore.planning.structures import StructureSet, read_structures
 from BMVascularCore.volume import resample
 from BMVascularLib import display
 from BMVascularLib.planningNodes import lesionMasks, putTable, structuresOfNode, tableOf
+from BMVascularLib.planningTargets import reviewStructures as targetStructures
 from BMVascularLib.planningTargets import rows as targetRows
 from BMVascularLib.segments import orientedImageOfArray, segmentIds, terminologyEntry
 from BMVascularLib.studyNodes import factsOf, setFacts, setRole, timepointOf
@@ -238,7 +239,7 @@ def reviewStructures(targets, organs, imported=None):
     imported : StructureSet, optional
         Contours of the organs as they were read: their dose is taken from these, not from masks.
     """
-    structures = structuresOfNode(targets) if targets is not None else []
+    structures = targetStructures(targets)
     names = {structure.name.strip().lower() for structure in structures}
     others = imported.structures if imported is not None else structuresOfNode(organs) if organs else []
     structures += [s for s in others if s.name.strip().lower() not in names]

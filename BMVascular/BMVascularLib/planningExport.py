@@ -16,7 +16,8 @@ from BMVascularCore.planning.seg_export import build_segmentation
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume
-from BMVascularLib.planningNodes import fusionFacts, requireCt, structuresOfNode
+from BMVascularLib.planningNodes import fusionFacts, requireCt
+from BMVascularLib.planningTargets import reviewStructures
 from BMVascularLib.segments import labelsOfNode
 from BMVascularLib.studyNodes import factsOf
 from BMVascularLib.transforms import transformToWorld
@@ -152,7 +153,7 @@ def _sameCorners(one, other):
 
 
 def _structureSet(made, series, targets, progress):
-    rois, table, warnings = trace_structures(structuresOfNode(targets), series, progress=progress)
+    rois, table, warnings = trace_structures(reviewStructures(targets), series, progress=progress)
     data = build_rtstruct(series, rois)
     findings = preflight(data, series, {row["name"]: row["mask_ml"] for row in table})
     errors = [one.text for one in findings if one.severity == "error"]

@@ -136,10 +136,20 @@ class PlanningReviewLogic:
         """Colour range of the dose; below it nothing is drawn."""
         from BMVascularLib import display
 
-        display.showMap(dose, low, max(high, low + 0.01), "Dose", threshold=max(low, 0.02 * high))
+        display.showMap(dose, low, max(high, low + 0.01), "Dose", threshold=max(low, 0.05 * high))
         legend = display.legendOf(dose)
         if legend is not None:
             legend.SetLabelFormat("%.1f")
+
+    def showDose(self, ct, dose, opacity):
+        """Dose over the CT in the colours of dose, whatever the volume came with."""
+        from BMVascularLib.colors import PREFIX
+        from BMVascularLib.planningViews import showPair
+
+        colors = dose.GetDisplayNode().GetColorNode()
+        if colors is None or colors.GetName() != f"{PREFIX}Dose":
+            self.setDoseWindow(dose, 0.0, self.doseWindow(dose)[2])
+        showPair(slicer.mrmlScene, ct, dose, opacity)
 
     def showDoseLegend(self, dose, visible):
         """Show or hide the legend of the dose."""

@@ -10,7 +10,7 @@ from BMVascularCore.planning.rules import dose_by_size_rows, planning_rules
 from BMVascularCore.planning.setup_error import rotation_margins
 from BMVascularCore.planning.targets import KINDS, make_targets
 from BMVascularCore.volume import Volume, ras_lps
-from BMVascularLib.planningNodes import centreLps, lesionMasks, putTable, segmentTag
+from BMVascularLib.planningNodes import centreLps, lesionMasks, putTable, segmentTag, structuresOfNode
 from BMVascularLib.segments import segmentIds, terminologyEntry
 from BMVascularLib.studyNodes import firstOf, setRole, timepointOf
 from BMVascularLib.volumes import geometryOfNode, ijkToRas, vtkMatrix
@@ -23,7 +23,6 @@ LESION, KIND, VOLUME, MARGIN = (
 )
 NOTES = "BMVascular.Note"
 _LABELMAP = "Binary labelmap"
-_SURFACE = "Closed surface"
 
 
 def makeTarget(number, name, mask, ctvMm, ptvMm, ct):
@@ -109,22 +108,21 @@ def _putSegment(node, target, kind, ct):
     segmentation = node.GetSegmentation()
     segmentId = target.structure_name(kind)
     image = _imageOnLattice(target.masks[kind], ct)
-    segment = segmentation.GetSegment(segmentId)
-    if segment is None:
-        segment = slicer.vtkSegment()
-        segment.SetName(segmentId)
-        segment.SetColor(*[c / 255.0 for c in colour_of(kind, 0)])
-        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry("metastasis"))
-        segment.AddRepresentation(_LABELMAP, image)
-        segmentation.AddSegment(segment, segmentId)
-    else:
-        segment.RemoveRepresentation(_SURFACE)
-        segment.AddRepresentation(_LABELMAP, image)
-        segmentation.ConvertSingleSegment(segmentId, _SURFACE)
+    after = segmentation.GetSegmentIndex(segmentId)
+    if after >= 0:
+        # added anew, so that the surface of this segment alone is made again
+        segmentation.RemoveSegment(segmentId)
+    segment = slicer.vtkSegment()
+    segment.SetName(segmentId)
+    segment.SetColor(*[c / 255.0 for c in colour_of(kind, 0)])
+    segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry("metastasis"))
+    segment.AddRepresentation(_LABELMAP, image)
     margin = {"GTV": 0.0, "CTV": target.margins["CTV"].largest_mm, "PTV": target.margins["PTV"].largest_mm}
     for tag, value in ((LESION, target.name), (KIND, kind), (VOLUME, f"{target.ml[kind]:.6g}"),
                        (MARGIN, f"{margin[kind]:g}"), (NOTES, "; ".join(target.warnings))):  # fmt: skip
         segment.SetTag(tag, value)
+    following = segmentation.GetNthSegmentID(after) if 0 <= after < segmentation.GetNumberOfSegments() else ""
+    segmentation.AddSegment(segment, segmentId, following)
 
 
 def _imageOnLattice(mask, ct):
@@ -180,6 +178,12 @@ def rows(node):
     for row in found.values():
         row["diameter_mm"] = float(np.cbrt(6000.0 * row["gtv_ml"] / np.pi))
     return sorted(found.values(), key=lambda row: row["number"])
+
+
+def reviewStructures(node):
+    """Targets as structures; a CTV without a margin is its GTV and is left out."""
+    same = {row["ids"]["CTV"] for row in rows(node) if row["ctv_mm"] == 0}
+    return [each for each in structuresOfNode(node) if each.name not in same] if node is not None else []
 
 
 def keepTable(scene, node):

@@ -179,7 +179,12 @@ def _addLegend(scene, rows):
     table.GetLookupTable().SetTableRange(0, len(rows) - 1)
     shown = rows[0]["node"].GetDisplayNode()
     shown.SetAndObserveColorNodeID(table.GetID())
+    shown.SetScalarRangeFlag(shown.UseManualScalarRange)
+    shown.SetScalarRange(0.0, float(len(rows)))
     legend = display.addColorLegend(rows[0]["node"], "Isodoses", categories=True)
+    # the left edge: the dose's own legend stands on the right
+    legend.SetPosition(0.05, 0.5)
+    legend.SetSize(0.12, 0.12 * len(rows))
     legend.SetVisibility(True)
 
 

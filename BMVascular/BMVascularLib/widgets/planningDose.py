@@ -220,7 +220,7 @@ class DoseSection:
         """Dose over the CT."""
         p = self._parameterNode
         if p is not None and p.dose is not None and p.ctVolume is not None and not self._connecting:
-            self.logic.showPair(p.ctVolume, p.dose, value)
+            self.logic.showDose(p.ctVolume, p.dose, value)
 
     def onDoseLegend(self, on):
         """Legend of the dose."""

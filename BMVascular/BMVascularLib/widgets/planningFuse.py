@@ -117,7 +117,10 @@ class FuseSection:
             box.checked = False
         if self.logic.fusionFacts(p.t1cVolume):
             self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
+            slicer.util.resetSliceViews()
         self.refreshAll()
+        if self.ui.fusionTable.rowCount:
+            self.onFusionRow(0, 0)
 
     def onFusionRow(self, row, column):
         """Go to the lesion of a row."""
@@ -253,6 +256,7 @@ class TargetsSection:
                 lambda progress: self.logic.makeTargets(p.lesions, p.ctVolume, p.ctvMm, p.ptvMm, progress),
             )
             self.onTargetsFill(p.targetsFill)
+            slicer.util.resetThreeDViews()
         self.refreshAll()
 
     def updateTargetsLater(self, *_args):
