@@ -37,7 +37,10 @@ def lesions(host, timepoint="TP1"):
 def test_images_are_found_by_role(panel, filled):
     assert panel.ui.t1cSelector.currentNode() is filled["TP1", "T1c"]
     assert panel.ui.swiSelector.currentNode() is filled["TP1", "SWI"]
-    assert [panel.ui.timepointCombo.itemText(n) for n in range(panel.ui.timepointCombo.count)] == ["TP1", "TP2"]
+    assert [panel.ui.timepointCombo.itemText(n) for n in range(panel.ui.timepointCombo.count)] == [
+        "TP1",
+        "TP2",
+    ]
 
 
 def test_a_click_gives_a_lesion(host, panel, small_patient, filled):
