@@ -233,7 +233,9 @@ def alignmentOf(sequence, series, t1c, progress=None):
     node = proxyOf(sequence) or sequence.GetNthDataNode(0)
     if t1c is None or node.GetParentTransformNode() is not None:
         return None
-    return align(volumeOfNode(t1c, world=False), series.mean(slice(1, 5)), progress)
+    if progress is not None:
+        progress(0.0, "aligning with the contrast-enhanced T1")
+    return align(volumeOfNode(t1c, world=False), series.mean(slice(1, 5)))
 
 
 def reasonOf(kind):

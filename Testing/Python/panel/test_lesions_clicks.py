@@ -47,7 +47,7 @@ def test_a_click_gives_a_lesion(host, panel, small_patient, filled):
     from BMVascularLib.segments import segmentIds
     from BMVascularLib.studyNodes import firstOf
 
-    name, ras = seeds_of(small_patient)[1]
+    _, ras = seeds_of(small_patient)[1]
     click(host, panel, ras)
     node = lesions(host)
     assert segmentIds(node) == ["lesion_1"]
