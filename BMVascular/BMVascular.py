@@ -114,11 +114,12 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
 
     def refreshRoles(self):
         """The table of series."""
+        from BMVascularLib.studyRoles import CHOICES
         from BMVascularLib.widgets.studyTables import fillRoles
 
         self._roles = self.logic.roleRows()
         headings = [_("Series"), _("Role"), _("Time point"), _("Frame times"), _("Why")]
-        choices, timepoints = self.logic.roleChoices(), self.logic.timepointChoices()
+        choices, timepoints = ["", *CHOICES], self.logic.timepointChoices()
         fillRoles(self.ui.rolesTable, self._roles, headings, choices, timepoints, self.onRoleChanged)
         self.onSeriesSelected()
 
@@ -139,8 +140,6 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
     def _stepRows(self):
         reported = self._parameterNode.reported if self._parameterNode is not None else ""
         return self.logic.stepRows(reported)
-
-    # loading
 
     def onLoad(self, checked=False):
         """Load the chosen folder or file into the scene."""
@@ -181,8 +180,6 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
         self.ui.problemsLabel.text = "\n".join(problems)
         self.ui.problemsLabel.visible = bool(problems)
 
-    # roles and times
-
     def onRoleChanged(self, node, key, text):
         """One click in a row: a role or a time point."""
         try:
@@ -214,8 +211,6 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
             self.logic.setFrameTime(self._selectedSeries()["node"], self.ui.frameTimeBox.value)
             self.refresh()
 
-    # steps
-
     def onStepSelected(self):
         step = self._selectedStep()
         missing = step is not None and step["state"] == "missing input"
@@ -243,13 +238,11 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
             return rows[number]
         return next((row for row in rows if row["next"]), None)
 
-    # protocol
-
     def refreshPreload(self):
         """Time points that have a DSC, and what is known about the preload there."""
         box, chosen = self.ui.preloadTimepoint, self.ui.preloadTimepoint.currentText
         wasBlocked = box.blockSignals(True)
-        labels = self.logic.timepointsWithDsc()
+        labels = self.logic.timepointsOf("DSC")
         box.clear()
         box.addItems(labels)
         box.setCurrentIndex(labels.index(chosen) if chosen in labels else (0 if labels else -1))
@@ -290,8 +283,6 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
         if 0 <= number < len(shown):
             text = "{} ({})".format(shown[number].meaning or _("Met."), shown[number].source)
         self.ui.meaningLabel.text = text or _("Select a row to read what it means for which number.")
-
-    # report
 
     def onWriteReport(self, checked=False):
         """Write the report and open it in the browser."""
@@ -342,22 +333,10 @@ class BMVascularLogic(ScriptedLoadableModuleLogic):
         ------
         InputError
         """
-        from pathlib import Path
-
-        from BMVascularCore.errors import InputError
-        from BMVascularCore.progress import share_of
-        from BMVascularCore.study.plan import read_plan
-        from BMVascularLib import studyNodes, studyRoles
+        from BMVascularLib.studyRoles import loadPath
 
         self.problems = []
-        if not str(path).strip():
-            raise InputError("no folder is chosen", "Study", "Choose a DICOM folder or an image file.")
-        if Path(path).is_file():
-            return studyRoles.addFile(slicer.mrmlScene, path)
-        plan = read_plan(
-            path, seeds_required=False, progress=share_of(progress, 0.0, 0.3), t1c_required=False
-        )
-        return studyNodes.addPlan(slicer.mrmlScene, plan, share_of(progress, 0.3, 1.0), self.problems)
+        return loadPath(slicer.mrmlScene, path, progress, self.problems)
 
     def loadSimulatedPatient(self, size="small", progress=None):
         """Load the simulated patient ("small" or "full"); returns its nodes."""
@@ -387,19 +366,19 @@ class BMVascularLogic(ScriptedLoadableModuleLogic):
 
         return studyRoles.roleRows(slicer.mrmlScene)
 
-    def roleChoices(self):
-        """Roles that a series may have; empty for none."""
-        from BMVascularLib.studyRoles import CHOICES
+    def timepointsOf(self, role=None):
+        """Time points in the scene, or those with a series of a role."""
+        from BMVascularLib import studyNodes
 
-        return ["", *CHOICES]
+        nodes = studyNodes.nodesOf(slicer.mrmlScene, role)
+        return list(dict.fromkeys(label for label in map(studyNodes.timepointOf, nodes) if label))
 
     def timepointChoices(self):
         """Time points in the scene, one more, and planning."""
-        from BMVascularLib import studyNodes
+        from BMVascularLib.studyNodes import PLANNING
 
-        known = [label for label in studyNodes.timepointsOf(slicer.mrmlScene) if label != studyNodes.PLANNING]
-        further = f"TP{len(known) + 1}"
-        return [*known, *([further] if further not in known else []), studyNodes.PLANNING]
+        known = [label for label in self.timepointsOf() if label != PLANNING]
+        return list(dict.fromkeys([*known, f"TP{len(known) + 1}", PLANNING]))
 
     def changeRole(self, node, role=None, timepoint=None):
         """Say what a series is for, or to which time point it belongs."""
@@ -437,14 +416,6 @@ class BMVascularLogic(ScriptedLoadableModuleLogic):
             raise InputError("is not installed", name, "Install the whole extension.")
         slicer.util.selectModule(name)
 
-    def timepointsWithDsc(self):
-        """Time points with a DSC series."""
-        from BMVascularLib import studyNodes
-
-        return list(
-            dict.fromkeys(studyNodes.timepointOf(n) for n in studyNodes.nodesOf(slicer.mrmlScene, "DSC"))
-        )
-
     def preloads(self):
         """Time point to True, False or None (not stated): contrast agent before the DSC."""
         from BMVascularLib import studyRoles
@@ -477,19 +448,10 @@ class BMVascularLogic(ScriptedLoadableModuleLogic):
         pathlib.Path
             The HTML page.
         """
-        from pathlib import Path
+        from BMVascularLib.sceneReport import writeReportFolder
 
-        from BMVascularCore.io import OutputFolder
-        from BMVascularLib.sceneReport import writeReport
-
-        number = 1
-        while (Path(parent) / f"BMVascular-report-{number}").exists():
-            number += 1
-        target = Path(parent) / f"BMVascular-report-{number}"
-        with OutputFolder(target) as folder:
-            self.problems = writeReport(slicer.mrmlScene, folder, title, notes, pictures, progress)
-            folder.commit()
-        return target / "report.html"
+        page, self.problems = writeReportFolder(slicer.mrmlScene, parent, title, notes, pictures, progress)
+        return page
 
 
 class BMVascularTest(ScriptedLoadableModuleTest):

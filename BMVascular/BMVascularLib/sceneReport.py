@@ -4,12 +4,13 @@ Every image is written as it lies in the world, so that the pictures show what t
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.io import write_table, write_volume
+from BMVascularCore.io import OutputFolder, write_table, write_volume
 from BMVascularCore.io.transforms import write_transform
 from BMVascularCore.progress import share_of
 from BMVascularCore.report.build import build_report
@@ -77,6 +78,24 @@ def writeReport(scene, folder, title="Study", notes="", pictures=True, progress=
     }
     folder.file("report.html").write_text(build_report(target, extra), encoding="utf-8")
     return problems
+
+
+def writeReportFolder(scene, parent, title, notes="", pictures=True, progress=None):
+    """Write the report into a new subfolder; see :func:`writeReport`.
+
+    Returns
+    -------
+    page : pathlib.Path
+        The HTML file.
+    problems : list of str
+    """
+    number = 1
+    while (target := Path(parent) / f"BMVascular-report-{number}").exists():
+        number += 1
+    with OutputFolder(target) as folder:
+        problems = writeReport(scene, folder, title, notes, pictures, progress)
+        folder.commit()
+    return target / "report.html", problems
 
 
 class _TimepointWriter:

@@ -8,6 +8,8 @@ import numpy as np
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_series, read_volume
 from BMVascularCore.io.times import check_times
+from BMVascularCore.progress import share_of
+from BMVascularCore.study.plan import read_plan
 from BMVascularCore.study.protocol import SeriesFacts, check_protocol, facts_of_meta
 from BMVascularCore.study.roles import ROLES, propose_by_name
 from BMVascularLib import studyNodes
@@ -229,6 +231,36 @@ def addFile(scene, path, timepoint="TP1", dt_s=None):
     label = studyNodes.PLANNING if proposal.role == "CT" else timepoint
     node = studyNodes.addImage(scene, image, proposal.role, label, proposal.reason)
     return [node]
+
+
+def loadPath(scene, path, progress=None, problems=None):
+    """Load a DICOM folder, a folder with study.json, or one image file.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    path : str
+    progress : callable, optional
+        When it raises, the scene stays as it was.
+    problems : list, optional
+        Takes a sentence for each image that cannot be read.
+
+    Returns
+    -------
+    list of vtkMRMLNode
+
+    Raises
+    ------
+    InputError
+        No path, nothing that is an image in it.
+    """
+    if not str(path or "").strip():
+        raise InputError("no folder is chosen", "Study", "Choose a DICOM folder or an image file.")
+    if Path(path).is_file():
+        return addFile(scene, path)
+    scan = share_of(progress, 0.0, 0.3)
+    plan = read_plan(path, seeds_required=False, progress=scan, t1c_required=False)
+    return studyNodes.addPlan(scene, plan, share_of(progress, 0.3, 1.0), problems)
 
 
 def preloads(scene):

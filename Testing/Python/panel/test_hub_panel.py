@@ -288,6 +288,43 @@ def test_the_report_holds_lesions_notes_and_protocol(host, hub, filled, tmp_path
     assert (tmp_path / "BMVascular-report-2" / "report.html").is_file()
 
 
+def test_the_report_shows_the_planning(host, hub, filled, tmp_path):
+    from BMVascularLib.tables import addTable
+
+    addLesion(host, filled)
+    targets = addLesion(host, filled)
+    studyNodes.setRole(targets, "targets", "TP1", "test")
+    table = addTable(host.slicer.mrmlScene, [{"name": "M1", "gtv_ml": 0.9, "ptv_ml": 1.8}], "targets table")
+    studyNodes.setRole(table, "targets table", "TP1", "test")
+    page = hub.logic.writeReport(str(tmp_path), "Study", "", False)
+    text = page.read_text()
+    assert "Radiosurgery planning" in text and "1.8" in text
+    assert (page.parent / "planning" / "targets.nrrd").is_file()
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".nii.gz"])
+def test_one_file_is_loaded_with_a_role(host, hub, tmp_path, ending):
+    from BMVascularCore.io import write_volume
+    from BMVascularCore.volume import Geometry, Volume
+
+    file = tmp_path / f"T1_post_gd{ending}"
+    write_volume(file, Volume(np.ones((4, 5, 6), np.float32), Geometry((4, 5, 6), (1.0, 1.0, 1.0))))
+    load(host, hub, file)
+    assert studyNodes.firstOf(host.slicer.mrmlScene, "T1c", "TP1") is not None
+    assert nextStep(hub) == "Lesions"
+
+
+def test_a_study_without_contrast_is_loaded_all_the_same(host, hub, study_folder, tmp_path):
+    import shutil
+
+    for folder in (study_folder / "DICOM" / "TP1").iterdir():
+        if folder.name.endswith(("FLAIR", "T1")):
+            shutil.copytree(folder, tmp_path / folder.name)
+    load(host, hub, tmp_path)
+    assert hub.ui.rolesTable.rowCount == 2
+    assert nextStep(hub) == "Study"
+
+
 def test_a_changed_result_makes_the_report_out_of_date(host, hub, filled, tmp_path):
     lesions = addLesion(host, filled)
     hub.refresh()
