@@ -85,21 +85,20 @@ class BMVascularWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObservat
         self.setupForm()
 
     def setupPanel(self):
-        ui = self.ui
-        ui.loadButton.connect("clicked(bool)", self.onLoad)
-        ui.sceneButton.connect("clicked(bool)", self.onUseScene)
-        ui.simulateButton.connect("clicked(bool)", self.onSimulate)
-        ui.openButton.connect("clicked(bool)", self.onOpenStep)
-        ui.stepsTable.connect("itemSelectionChanged()", self.onStepSelected)
-        ui.stepsTable.connect("cellDoubleClicked(int,int)", self.onOpenStep)
-        ui.rolesTable.connect("itemSelectionChanged()", self.onSeriesSelected)
-        ui.frameTimeButton.connect("clicked(bool)", self.onSetFrameTime)
-        ui.protocolTable.connect("itemSelectionChanged()", self.onFindingSelected)
-        ui.preloadTimepoint.connect("currentIndexChanged(int)", self.onPreloadTimepoint)
-        ui.preloadBox.connect("activated(int)", self.onPreload)
-        ui.writeButton.connect("clicked(bool)", self.onWriteReport)
-        ui.problemsLabel.visible = ui.doubtsLabel.visible = False
-        ui.reportFolder.directory = slicer.app.defaultScenePath
+        self.ui.loadButton.connect("clicked(bool)", self.onLoad)
+        self.ui.sceneButton.connect("clicked(bool)", self.onUseScene)
+        self.ui.simulateButton.connect("clicked(bool)", self.onSimulate)
+        self.ui.openButton.connect("clicked(bool)", self.onOpenStep)
+        self.ui.stepsTable.connect("itemSelectionChanged()", self.onStepSelected)
+        self.ui.stepsTable.connect("cellDoubleClicked(int,int)", self.onOpenStep)
+        self.ui.rolesTable.connect("itemSelectionChanged()", self.onSeriesSelected)
+        self.ui.frameTimeButton.connect("clicked(bool)", self.onSetFrameTime)
+        self.ui.protocolTable.connect("itemSelectionChanged()", self.onFindingSelected)
+        self.ui.preloadTimepoint.connect("currentIndexChanged(int)", self.onPreloadTimepoint)
+        self.ui.preloadBox.connect("activated(int)", self.onPreload)
+        self.ui.writeButton.connect("clicked(bool)", self.onWriteReport)
+        self.ui.problemsLabel.visible = self.ui.doubtsLabel.visible = False
+        self.ui.reportFolder.directory = slicer.app.defaultScenePath
 
     def refresh(self, caller=None, event=None):
         """Everything when the panel is entered; only the protocol filter when a parameter changes."""

@@ -50,7 +50,7 @@ def showVolume(host, node, ras=None):
     host.slicer.util.setSliceViewerLayers(background=node, fit=True)
     if ras is not None:
         for name in ("Red", "Yellow", "Green"):
-            host.slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}").JumpSliceByCentering(*ras)
+            host.slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}").JumpSliceByOffsetting(*ras)
     host.process(0.2)
 
 

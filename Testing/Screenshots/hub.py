@@ -4,7 +4,7 @@ import common
 
 
 def main():
-    """Write ``panel-hub.png``."""
+    """Write ``panel-hub.png`` and ``panel-hub-protocol.png``."""
     host = common.start("BMVascular")
     panel = host.open("BMVascular")
     common.fillScene(host)
@@ -16,7 +16,12 @@ def main():
     scene = host.slicer.mrmlScene
     ras = seedsOfNode(firstOf(scene, "seeds", "TP1"))[0][1]
     common.showVolume(host, firstOf(scene, "T1c", "TP1"), ras)
-    return common.save(host, "BMVascular", "hub")
+    paths = [common.save(host, "BMVascular", "hub")]
+    panel.ui.studyButton.collapsed = panel.ui.seriesButton.collapsed = True
+    panel.ui.protocolButton.collapsed = False
+    panel.ui.protocolTable.selectRow(1)
+    paths.append(common.save(host, "BMVascular", "hub-protocol"))
+    return paths
 
 
 if __name__ == "__main__":
