@@ -104,6 +104,8 @@ def execute(native):
     if interactive:
         return native.exec()
     result = _next(0)
+    if isinstance(native, QtWidgets.QMenu):
+        return None
     if callable(result):
         result = result(native)
     native.setResult(int(result or 0))

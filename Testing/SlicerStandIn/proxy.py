@@ -6,7 +6,7 @@ import weakref
 import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import facts, signals, values
+from . import facts, messages, signals, values
 
 _alive = weakref.WeakValueDictionary()
 _classes = {}
@@ -158,6 +158,8 @@ def readProperty(native, name):
 
 def _method(self, name, known):
     native = self._q
+    if name == "exec" and isinstance(native, (QtWidgets.QDialog, QtWidgets.QMenu)):
+        return builtin_qt_slot(self, name, lambda *args: messages.execute(native))
     special = SPECIAL.get(name)
     if special and isinstance(native, QtCore.QObject):
         return builtin_qt_slot(self, name, lambda *args: special(self, *args))

@@ -15,6 +15,7 @@ ON_PURPOSE = {
 
 
 def differences(slicer, text):
+    slicer.app.layoutManager().setLayout(0)
     names = observed.environment(slicer)
     found = {}
     for row in observed.rows(text):
