@@ -16,10 +16,12 @@ if not os.environ.get("DISPLAY"):
 _host = None
 
 
-def _keepTrueAlive():
-    """PySide6 6.12 gives a reference to True back too often at every emit: fatal before Python 3.12."""
+def _keepSingletonsAlive():
+    """PySide6 6.12 gives references back too often, fatal before Python 3.12: True at every emit, None by
+    the setters of spin boxes."""
     if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(True)).value += 1 << 30
+        for each in (True, None):
+            ctypes.c_ssize_t.from_address(id(each)).value += 1 << 30
 
 
 def start(testing=True):
@@ -52,7 +54,7 @@ def _make(testing):
     core = Core()
     _extend(slicer, core)
     slicer.app = application.make(core, testing)
-    _keepTrueAlive()
+    _keepSingletonsAlive()
     native = slicer.app._q
     native.modules = application.qSlicerModuleManager(native, slicer.modules.loaded)
     native.inputOutput = files.qSlicerCoreIOManager(native)
