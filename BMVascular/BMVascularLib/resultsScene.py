@@ -14,21 +14,22 @@ import numpy as np
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_labels, read_series, read_volume
+from BMVascularCore.planning.segmentation_file import read_segmentation
 from BMVascularCore.volume import Volume
 from BMVascularLib import display
 from BMVascularLib.colors import readColorTable
 from BMVascularLib.scene import createWorld, hierarchyItem, subjectHierarchy
 from BMVascularLib.seeds import addSeeds
-from BMVascularLib.segments import COMPARTMENTS, addSegmentation
+from BMVascularLib.segments import COMPARTMENTS, addSegmentation, addStructures, segmentIds
 from BMVascularLib.sequences import addSeries
 from BMVascularLib.surfaces import addHeadSurface, addIsodose
 from BMVascularLib.tables import addTableFile
 from BMVascularLib.transforms import addTransform, placeBelow, readTransform
 from BMVascularLib.volumes import addVolume, arrayOfImageData
 
+TARGET_COLORS = {"GTV": (0.95, 0.3, 0.85), "CTV": (0.6, 0.45, 1.0), "PTV": (0.0, 0.75, 1.0)}
 ISODOSE_SHARES = ((1.0, (0.90, 0.10, 0.15)), (0.5, (1.0, 0.80, 0.10)))
 CLEAR_AT_ZERO = {"ktrans", "ps", "kep", "vp", "ve", "k2"}
-TARGET_COLOR = (0.0, 0.75, 1.0)
 BRAIN_WINDOW_HU = (-20.0, 100.0)
 
 
@@ -305,28 +306,16 @@ class SceneBuilder:
         planning = self.result.planning
         if not planning.facts.get("targets"):
             return
-        labels = read_labels(self.folder / planning.facts["targets"])
-        names = planning.facts.get("target_names") or {
-            str(lesion["label"]): f"PTV {lesion['name']}"
-            for lesion in planning.timepoint.facts["lesion_list"]
-        }
-        segments = [
-            {
-                "label": int(v),
-                "name": names.get(str(v), f"Target {v}"),
-                "color": TARGET_COLOR,
-                "kind": "metastasis",
-            }
-            for v in np.unique(labels.array)
-            if v
-        ]
-        inT1c = planning.facts.get("targets_space", "ct") == "t1c"
-        node = addSegmentation(
-            self.scene, labels, segments, "Planning targets", planning.timepoint.t1c if inT1c else planning.ct
-        )
+        structures, geometry = read_segmentation(self.folder / planning.facts["targets"])
+        node = addStructures(self.scene, structures, geometry, "Planning targets", planning.ct)
         display.showSegmentation(node)
-        if inT1c:
-            placeBelow(node, planning.transform)
+        for segmentId in segmentIds(node):
+            kind = segmentId.split("_")[0]
+            node.GetSegmentation().GetSegment(segmentId).SetColor(
+                *TARGET_COLORS.get(kind, TARGET_COLORS["PTV"])
+            )
+            # three lines within a millimetre or two cannot be told apart: GTV and PTV are shown
+            node.GetDisplayNode().SetSegmentVisibility(segmentId, kind != "CTV")
         self._file(node, study)
         planning.targets = node
 

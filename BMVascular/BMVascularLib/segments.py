@@ -89,6 +89,53 @@ def addSegmentation(scene, labels, segments, name, reference=None):
     return node
 
 
+def addStructures(scene, structures, geometry, name, reference=None):
+    """Add structures that may overlap (GTV within PTV): each segment gets a layer of its own.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    structures : list of BMVascularCore.planning.segmentation_file.Segment
+        Masks on the whole of a common grid.
+    geometry : BMVascularCore.volume.Geometry
+        That grid.
+    name : str
+    reference : vtkMRMLVolumeNode, optional
+        Its voxel grid becomes the segmentation's reference geometry.
+
+    Returns
+    -------
+    vtkMRMLSegmentationNode
+        Segment ids are the structures' names; empty structures are left out.
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    if reference is not None:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
+    for structure in structures:
+        places = np.argwhere(structure.mask)
+        if not len(places):
+            continue
+        # the box around the structure only: a fine grid over a whole head would fill the memory
+        low, high = places.min(axis=0), places.max(axis=0) + 1
+        box = structure.mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        place = Geometry(
+            box.shape,
+            geometry.spacing_mm,
+            tuple(geometry.points_of(low + np.asarray(structure.start_kji)).tolist()),
+            geometry.direction,
+        )
+        facts = {
+            "label": 1,
+            "name": structure.name,
+            "color": [channel / 255.0 for channel in structure.colour],
+            "kind": "metastasis",
+            "id": structure.name,
+        }
+        _addSegment(node.GetSegmentation(), orientedImageOfArray(box.astype(np.uint8), place), facts)
+    return node
+
+
 def _addSegment(segmentation, layer, facts):
     segment = slicer.vtkSegment()
     segment.SetName(facts["name"])

@@ -186,7 +186,7 @@ def main():
     print(
         f"Extended Tofts: one 80x27 product a voxel ({bound / 1e6:.1f} M voxels/s); it runs at "
         f"{100 * rates['etofts'] / bound:.0f} % of that, bound by the element-wise root search. Bounds of "
-        "the others: delay, exact convolutions at each voxel's own delay; exchange, table interpolation, small "
+        "the others: delay, exact convolutions at each voxel's own delay; exchange, interpolation and small "
         "solves; T1, exponentials; Patlak, memory."
     )
 

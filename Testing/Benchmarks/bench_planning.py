@@ -39,9 +39,8 @@ def contour_table():
         contours = trace_mask(mask, series.geometry, series.geometry)
         took = time.perf_counter() - start
         error = 100 * (contours_volume_mm3(contours, series.geometry) / mask.sum() - 1)
-        print(
-            f"  {diameter:2d} mm  BMVascular {error:+6.2f} ({took:.2f} s)  {peer_contours(series_headers, mask)}"
-        )
+        peer = peer_contours(series_headers, mask)
+        print(f"  {diameter:2d} mm  BMVascular {error:+6.2f} ({took:.2f} s)  {peer}")
 
 
 def peer_contours(headers, mask):

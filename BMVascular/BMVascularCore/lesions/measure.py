@@ -89,6 +89,7 @@ def _row(labels, compartments, label, name, box, ready, oedema, lesion):
     row.update(_parts(mask, fraction, compartments, window, labels.geometry, notes))
     row.update(_oedema(labels, compartments, oedema, label, row["volume_ml"], notes))
     if ready is not None:
+        _without_images(row, ready, notes)
         row.update(_intensity(mask, compartments, window, ready, labels.geometry, notes))
     row.update(location.words(labels, mask, window, None if ready is None else ready.head, notes))
     if lesion is not None:
@@ -97,6 +98,18 @@ def _row(labels, compartments, label, name, box, ready, oedema, lesion):
         notes += lesion.reasons
     row["notes"] = "; ".join(notes)
     return row
+
+
+def _without_images(row, ready, notes):
+    """Empty the cells of compartments whose image was not there: not looked for is not zero."""
+    if ready.flair is None:
+        for key in ("oedema_ml", "oedema_tumour_ratio", "oedema_width_median_mm", "oedema_width_max_mm"):
+            row[key] = None
+        notes[:] = [text for text in notes if text != "no oedema found"]
+        notes.append("oedema not measurable: no FLAIR")
+    if ready.swi is None and ready.t1 is None:
+        row["haemorrhage_ml"] = None
+        notes.append("haemorrhage not measurable: no SWI and no T1")
 
 
 def _padded(box, shape, pad):

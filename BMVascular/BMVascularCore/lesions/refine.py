@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from BMVascularCore.lesions import grow, shapes
 
-_ROUNDS = 3
+_ROUNDS, _ROUNDS_THICK = 3, 5
 
 
 def local_mean(image, where, sigma):
@@ -54,8 +54,9 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
     smooth = ndimage.gaussian_filter(image, 0.6 / spacing_mm)
     reach = 3.0 / spacing_mm
     level = outside = floor = None
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS_THICK if thick else _ROUNDS):
         inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, floor)
+        # thick slices blur slanted edges: readers and labels follow the outer part of the slope
         level = outside + (0.4 if thick else 0.5) * (inside - outside)
         # darker parts of a mixed lesion count as inside, a core at tissue level does not
         floor = outside + 0.25 * (inside - outside)

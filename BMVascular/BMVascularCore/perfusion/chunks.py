@@ -22,7 +22,7 @@ def pieces(n_voxels, chunk=None):
     ------
     start, stop : int
     """
-    size = BLOCK * max(1, -(-int(chunk or 8 * BLOCK) // BLOCK))
+    size = BLOCK * max(1, -(-int(chunk or 2 * BLOCK) // BLOCK))
     for start in range(0, n_voxels, size):
         yield start, min(start + size, n_voxels)
 

@@ -171,7 +171,11 @@ class DceWork:
 def _head(series, settings):
     """Voxels worth fitting when no mask is given: the head, or any finite non-zero concentration."""
     if settings.concentration:
-        return np.any(np.nan_to_num(series.array) != 0, axis=0)
+        # frame by frame: a copy of the whole series would double the memory
+        inside = np.zeros(series.array.shape[1:], bool)
+        for frame in series.array:
+            inside |= np.isfinite(frame) & (frame != 0)
+        return inside
     mean = np.nan_to_num(series.array[: max(1, len(series.times_s) // 8)].mean(axis=0, dtype=np.float32))
     return mean > 0.1 * np.percentile(mean, 98)
 

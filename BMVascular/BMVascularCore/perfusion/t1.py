@@ -1,4 +1,4 @@
-"""T1 from spoiled gradient echoes at several flip angles, with B1, and optionally an inversion.
+"""T1 from spoiled gradient echoes at several flip angles, with B1.
 
 Signal equation (Ernst): ``S = S0 sin a (1 - E1) / (1 - cos a E1)``, ``E1 = exp(-TR / T1)``. Linear form
 after Gupta 1977 and Deoni 2003 (DESPOT1): ``S/sin a = E1 S/tan a + S0 (1 - E1)``.
@@ -27,15 +27,12 @@ class T1Result:
     valid : ndarray of bool
     se_t1_s : ndarray
         Standard error; NaN with as many flip angles as parameters.
-    b1 : ndarray or None
-        Fitted flip angle factor where an inversion recovery was given.
     """
 
     t1_s: np.ndarray
     m0: np.ndarray
     valid: np.ndarray
     se_t1_s: np.ndarray
-    b1: np.ndarray | None = None
 
 
 def spgr_signal(t1_s, flip_rad, tr_s, m0=1.0):

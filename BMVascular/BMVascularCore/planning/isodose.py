@@ -121,12 +121,13 @@ def _count(dose, slope, owner, levels, volumes, voxel_ml):
 def _bridges(field, surfaces, levels):
     """Lesions whose half-prescription isodose holds another lesion too."""
     bridged = set()
-    for n, row in enumerate(levels):
-        regions, _ = ndimage.label(field.array >= row[1])
+    labelled = {level: ndimage.label(field.array >= level)[0] for level in {row[1] for row in levels}}
+    for level, regions in labelled.items():
         inside = [_regions_at(regions, field.geometry, s) for s in surfaces]
-        for m, other in enumerate(inside):
-            if m != n and inside[n] & other:
-                bridged |= {n, m}
+        for n, row in enumerate(levels):
+            if row[1] == level:
+                sharing = {m for m, other in enumerate(inside) if m != n and inside[n] & other}
+                bridged |= sharing | ({n} if sharing else set())
     return bridged
 
 

@@ -130,10 +130,11 @@ def stack_planes(contours, name, slice_step_mm=None):
             "lies on a single slice of unknown thickness", name, "Add another structure or its CT."
         )
     warnings = []
-    if any(crosses_itself(one[:, :2]) for one in local):
+    crossing = any(crosses_itself(one[:, :2]) for one in local)
+    if crossing:
         warnings.append(f"{name}: a contour crosses itself; what lies inside is decided by the even-odd rule")
     polygons = [[local[n][:, :2] for n in group] for group in groups]
-    areas = np.array([_even_odd_area(plane) for plane in polygons])
+    areas = np.array([(_filled_area if crossing else _even_odd_area)(plane) for plane in polygons])
     cuts = np.flatnonzero(steps > 1.5 * step) + 1
     if len(cuts):
         warnings.append(
@@ -166,7 +167,7 @@ def _plane_axes(contours):
 
 
 def _even_odd_area(polygons):
-    """Area inside polygons that do not cross each other: a polygon inside another is a hole."""
+    """Area inside polygons that do not cross themselves: a polygon inside another is a hole."""
     total = 0.0
     for n, polygon in enumerate(polygons):
         depth = sum(points_inside(polygon[:1], other)[0] for m, other in enumerate(polygons) if m != n)
@@ -174,3 +175,12 @@ def _even_odd_area(polygons):
         area = 0.5 * abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)))
         total += -area if depth % 2 else area
     return max(total, 0.0)
+
+
+def _filled_area(polygons):
+    """Area by counting pixels: the lobes of a crossing polygon would cancel in a formula."""
+    everything = np.concatenate(polygons)
+    pixel = float(np.ptp(everything, axis=0).max()) / 400.0
+    low = everything.min(axis=0) + (0.5 - 2) * pixel
+    grid = tuple(low[a] + pixel * np.arange(405) for a in range(2))
+    return float(fill_even_odd(polygons, grid).sum()) * pixel**2

@@ -13,14 +13,8 @@ from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning import registration_engine as engine
-from BMVascularCore.planning.head_mask import (
-    centroid_mm,
-    head_mask,
-    is_ct,
-    mask_points,
-    prepare,
-    surface_points,
-)
+from BMVascularCore.planning.head_mask import centroid_mm, is_ct, mask_points, surface_points
+from BMVascularCore.planning.pyramid import Pyramid, Side, nearest_on
 from BMVascularCore.progress import share_of, silent
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
@@ -135,11 +129,7 @@ def register_rigid(
         An image is flat, shows no head, or is a single slice.
     """
     progress = progress or silent
-    for volume in (fixed, moving):
-        if min(volume.array.shape) < 4:
-            raise InputError(
-                "has fewer than four slices", volume.name, "Register images that cover a volume."
-            )
+    _require_depth(fixed, moving)
     progress(0.0, "finding the head")
     pyramid = _pyramid(fixed, moving, fixed_mask)
     guesses = _guesses(pyramid, fixed, moving, initial)
@@ -157,19 +147,45 @@ def register_rigid(
     return _judge(pyramid, fixed, moving, transform, value, restarts, inverse, probes, points_lps_mm)
 
 
+def session_pair(fixed_side, moving):
+    """A pair whose fixed side is prepared already: for the many images of one session.
+
+    Parameters
+    ----------
+    fixed_side : pyramid.Side
+    moving : Volume
+
+    Returns
+    -------
+    pyramid.Pyramid
+
+    Raises
+    ------
+    InputError
+        A flat image, one without a head, or fewer than four slices.
+    """
+    _require_depth(moving)
+    return Pyramid(fixed_side, Side.of_volume(moving))
+
+
+def _require_depth(*volumes):
+    for volume in volumes:
+        if min(volume.array.shape) < 4:
+            raise InputError(
+                "has fewer than four slices", volume.name, "Register images that cover a volume."
+            )
+
+
 def _pyramid(fixed, moving, fixed_mask):
-    images = [prepare(fixed), prepare(moving)]
-    masks = [head_mask(image, is_ct(volume)) for image, volume in zip(images, (fixed, moving), strict=True)]
+    sides = [Side.of_volume(volume) for volume in (fixed, moving)]
     if fixed_mask is not None:
-        given = sitk.Resample(
-            fixed_mask.to_sitk(), masks[0], sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
-        )
+        given = nearest_on(fixed_mask.to_sitk(), sides[0].mask)
         if not sitk.GetArrayViewFromImage(given).any():
             raise InputError(
                 "is empty inside the fixed image", fixed_mask.name, "Draw the mask on the fixed image."
             )
-        masks[0] = sitk.Cast(given > 0, sitk.sitkUInt8)
-    return engine.Pyramid(*images, *masks)
+        sides[0] = Side(sides[0].image, sitk.Cast(given > 0, sitk.sitkUInt8))
+    return Pyramid(*sides)
 
 
 def _guesses(pyramid, fixed, moving, initial):
@@ -188,11 +204,31 @@ def _guesses(pyramid, fixed, moving, initial):
 
 
 def _best_refined(pyramid, candidates):
-    """Refine the leading poses at 2 mm, the best at full resolution."""
+    """Refine the leading poses at 2 mm, each also from its neighbourhood, the best at full resolution.
+
+    At coarse levels a fixation mask or a couch that touches the skin draws the pose by two or three
+    millimetres, into the basin of a wrong optimum of the finer level.
+    """
     near = [pair for pair in candidates if pair[1] <= 0.8 * candidates[0][1]][:3]
-    middle = [engine.refine(pyramid, transform, None) for transform, _ in near]
+    starts = [start for transform, _ in near[:2] for start in _best_neighbours(pyramid, transform)]
+    starts += [transform for transform, _ in near[2:]]
+    middle = [engine.refine(pyramid, start, None) for start in starts]
     best = min(middle, key=lambda pair: pair[1])[0]
     return engine.optimise(pyramid, engine.FINE, best, engine.truncated(pyramid, best))
+
+
+def _best_neighbours(pyramid, transform, shift_mm=3.0, turn_deg=2.5, count=2):
+    """The pose itself and the best few of those a few millimetres and degrees away."""
+    angles = np.array((transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()))
+    offset, centre = np.array(transform.GetTranslation()), transform.GetCenter()
+    steps = np.array(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3, indexing="ij")).reshape(3, -1).T
+    poses = [
+        engine.rigid(angles + np.radians(turn_deg) * turn, offset + shift_mm * step, centre)
+        for step in steps
+        for turn in np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
+    ]
+    poses.sort(key=pyramid.score(engine.MIDDLE))
+    return [transform, *poses[:count]]
 
 
 def _restarts(pyramid, transform, quality, progress):
@@ -209,7 +245,9 @@ def _restarts(pyramid, transform, quality, progress):
             transform.GetCenter(),
         )
         repeated, _ = engine.optimise(pyramid, engine.COARSE, moved, step_mm=1.5)
-        results.append(engine.refine(pyramid, repeated, engine.REPEAT)[0])
+        starts = _best_neighbours(pyramid, repeated, count=1)
+        middle = min((engine.refine(pyramid, start, None) for start in starts), key=lambda pair: pair[1])[0]
+        results.append(engine.optimise(pyramid, engine.REPEAT, middle, engine.truncated(pyramid, middle))[0])
     return results
 
 
@@ -268,8 +306,9 @@ def mirrored_is_better(pyramid, transform):
     """
     centre = centroid_mm(pyramid.moving_mask)
     fixed, moving = pyramid.images(engine.COARSE)
-    flipped = engine.Pyramid(
-        fixed, _mirrored(moving, centre), pyramid.fixed_mask, _mirrored(pyramid.moving_mask, centre)
+    flipped = Pyramid(
+        Side(fixed, pyramid.fixed_mask),
+        Side(_mirrored(moving, centre), _mirrored(pyramid.moving_mask, centre)),
     )
     own = engine.optimise(pyramid, engine.COARSE, transform)[1]
     # a flip of a turned head turns the other way: start without rotation as well

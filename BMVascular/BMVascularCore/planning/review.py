@@ -277,6 +277,10 @@ def _group_lesions(targets):
 
 def _nested(one, other):
     small, large = sorted((one, other), key=lambda item: item.samples.volume_ml)
+    low, high = (ends(large.samples.surface_lps_mm, axis=0) for ends in (np.min, np.max))
+    middle = small.samples.surface_lps_mm.mean(axis=0)
+    if (middle < low).any() or (middle > high).any():
+        return False
     points = small.samples.points_lps_mm[:: max(1, len(small.samples.points_lps_mm) // 500)]
     distance, _ = cKDTree(large.samples.points_lps_mm).query(points)
     return float(np.mean(distance <= 1.8 * large.samples.step_mm)) > 0.5

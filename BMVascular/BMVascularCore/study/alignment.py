@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning import registration_engine as engine
-from BMVascularCore.planning.registration import register_rigid
+from BMVascularCore.planning.head_mask import centroid_mm
+from BMVascularCore.planning.registration import session_pair
 from BMVascularCore.volume import resample
 
 # below this a shift cannot be told from interpolation, and the scanner's own space is kept
@@ -34,13 +34,16 @@ class Alignment:
     note: str
 
 
-def align(t1c, image, progress=None):
+def align(t1c_side, image):
     """Find the small motion between the T1c and another image of the session.
+
+    The scanner's own space is the start; a search is not needed and would only add risk.
 
     Parameters
     ----------
-    t1c, image : Volume
-    progress : callable, optional
+    t1c_side : BMVascularCore.planning.pyramid.Side
+        The T1c, prepared once for all images of the session.
+    image : Volume
 
     Returns
     -------
@@ -48,16 +51,15 @@ def align(t1c, image, progress=None):
         The identity when the motion found is smaller than can be told, or implausibly large.
     """
     try:
-        result = register_rigid(
-            t1c, image, initial=engine.rigid(), wide=False, quality=False, progress=progress
-        )
+        pyramid = session_pair(t1c_side, image)
     except InputError as error:
         return Alignment(None, 0.0, f"{image.name}: kept in the scanner's space ({error.what})")
-    centre = np.asarray(result.transform.GetCenter())
-    probes = centre + 60.0 * np.vstack([np.eye(3), -np.eye(3)])
-    shifts = [np.linalg.norm(np.subtract(result.transform.TransformPoint(p.tolist()), p)) for p in probes]
-    moved = float(np.mean(shifts))
-    if not np.isfinite(result.metric) or moved > _SESSION_LIMIT_MM:
+    centre = centroid_mm(pyramid.fixed_mask)
+    transform, value = engine.optimise(pyramid, engine.COARSE, engine.rigid(centre_mm=centre), step_mm=1.0)
+    if np.isfinite(value):
+        transform, value = engine.refine(pyramid, transform, None)
+    moved = _displacement_mm(transform, centre)
+    if not np.isfinite(value) or moved > _SESSION_LIMIT_MM:
         return Alignment(
             None,
             0.0,
@@ -67,9 +69,17 @@ def align(t1c, image, progress=None):
     if moved < _MOVED_MM:
         return Alignment(None, moved, f"{image.name}: no motion against T1c ({moved:.2f} mm)")
     return Alignment(
-        sitk.Euler3DTransform(result.transform),
+        transform,
         moved,
         f"{image.name}: moved {moved:.1f} mm against T1c, corrected by rigid registration",
+    )
+
+
+def _displacement_mm(transform, centre):
+    """Mean displacement of points 6 cm around the head's centre."""
+    probes = centre + 60.0 * np.vstack([np.eye(3), -np.eye(3)])
+    return float(
+        np.mean([np.linalg.norm(np.subtract(transform.TransformPoint(p.tolist()), p)) for p in probes])
     )
 
 

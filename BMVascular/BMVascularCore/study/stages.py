@@ -14,6 +14,7 @@ from BMVascularCore.perfusion.dce import DceSettings, run_dce
 from BMVascularCore.perfusion.dsc import DscSettings, run_dsc
 from BMVascularCore.perfusion.t1 import fit_vfa
 from BMVascularCore.phenotype import assess_lesions
+from BMVascularCore.planning.pyramid import Side
 from BMVascularCore.progress import share_of, silent
 from BMVascularCore.study.alignment import Alignment, align, from_t1c, to_t1c
 from BMVascularCore.volume import Volume, resample
@@ -36,12 +37,15 @@ class Anatomy:
     alignments : dict
         Role to Alignment.
     notes : list of str
+    side : Side
+        The T1c prepared for alignment.
     """
 
     t1c: Volume
     images: dict
     alignments: dict
     notes: list = field(default_factory=list)
+    side: Side = None
 
     def on_t1c(self, role):
         """An image resampled onto the T1c's grid, None when absent."""
@@ -64,19 +68,18 @@ def read_anatomy(timepoint, progress=None):
     """
     progress = progress or silent
     t1c = timepoint.first("T1c").read()
-    anatomy = Anatomy(
-        t1c, {"T1c": t1c}, {"T1c": Alignment(None, 0.0, "")}, list(t1c.meta.get("warnings", []))
-    )
+    still = {"T1c": Alignment(None, 0.0, "")}
+    anatomy = Anatomy(t1c, {"T1c": t1c}, still, list(t1c.meta.get("warnings", [])), Side.of_volume(t1c))
     present = [role for role in ANATOMY if timepoint.first(role) is not None]
     for number, role in enumerate(present):
-        part = share_of(progress, number / len(present), (number + 1) / len(present))
+        progress(number / len(present), f"aligning {role}")
         try:
             image = timepoint.first(role).read()
         except InputError as error:
             anatomy.notes.append(f"{role} is not used: {error}")
             continue
         anatomy.images[role] = image
-        anatomy.alignments[role] = align(t1c, image, part)
+        anatomy.alignments[role] = align(anatomy.side, image)
         anatomy.notes.append(anatomy.alignments[role].note)
     return anatomy
 
@@ -91,6 +94,13 @@ def segment_stage(anatomy, seeds, progress=None):
         swi=anatomy.on_t1c("SWI"),
         progress=progress,
     )
+
+
+def in_t1c_space(volume, alignment):
+    """The same voxels, placed where they lie in T1c space: nothing is resampled."""
+    if alignment.transform is None:
+        return volume
+    return Volume(volume.array, volume.geometry.moved(alignment.transform.GetInverse()), volume.name)
 
 
 @dataclass
@@ -111,6 +121,13 @@ class Perfusion:
     geometry: object
     alignment: Alignment
     warnings: list
+
+    def native(self, name):
+        """One map in its own voxels, placed in T1c space; None when it was not computed."""
+        if name not in self.result.maps:
+            return None
+        array = np.asarray(self.result.maps[name], np.float32)
+        return in_t1c_space(Volume(array, self.geometry, name), self.alignment)
 
     def on(self, t1c, name, interpolation="linear"):
         """One map on the T1c's grid; NaN outside its coverage. None when the map was not computed."""
@@ -180,7 +197,7 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
     series.array = np.asarray(series.array, np.float32)
-    alignment = align(anatomy.t1c, _baseline_image(series, 3, 5), share_of(progress, 0.2, 0.35))
+    alignment = align(anatomy.side, _baseline_image(series, 3, 5))
     settings = DscSettings(preload=_preload(timepoint.context.get("protocol", {})))
     exclude = lesion_exclusion(segmentation, series.geometry, alignment)
     result = run_dsc(series, settings, exclude=exclude, progress=share_of(progress, 0.35, 1.0))
@@ -211,7 +228,7 @@ def dce_stage(timepoint, anatomy, progress=None):
         return None
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
-    alignment = align(anatomy.t1c, _baseline_image(series, 0, 3), share_of(progress, 0.2, 0.35))
+    alignment = align(anatomy.side, _baseline_image(series, 0, 3))
     notes = [*series.meta.get("warnings", []), alignment.note]
     t1_s, t1_note = t1_stage(timepoint, series)
     if t1_note:
@@ -276,16 +293,18 @@ def t1_stage(timepoint, series):
 
 def phenotype_stage(timepoint, anatomy, segmentation, dsc, dce, progress=None):
     """Vascular phenotype of every lesion of a time point, from whatever maps there are."""
-    t1c = anatomy.t1c
     maps = {}
-    for key, perfusion, name in (("rcbv", dsc, "nrcbv"), ("ktrans", dce, "ktrans"), ("vp", dce, "vp")):
-        if perfusion is not None and (volume := perfusion.on(t1c, name)) is not None:
+    for key, perfusion, name in (
+        ("rcbv", dsc, "nrcbv"),
+        ("ktrans", dce, "ktrans"),
+        ("ktrans_se", dce, "se_ktrans"),
+        ("vp", dce, "vp"),
+    ):
+        if perfusion is not None and (volume := perfusion.native(name)) is not None:
             maps[key] = volume
-    if dce is not None and (volume := dce.on(t1c, "se_ktrans")) is not None:
-        maps["ktrans_se"] = volume
     for key, role in (("pet", "PET"), ("adc", "ADC"), ("swi", "SWI"), ("flair", "FLAIR")):
-        if (volume := anatomy.on_t1c(role)) is not None:
-            maps[key] = volume
+        if role in anatomy.images:
+            maps[key] = in_t1c_space(anatomy.images[role], anatomy.alignments[role])
     return assess_lesions(
         segmentation.labels,
         maps,

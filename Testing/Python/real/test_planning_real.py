@@ -123,7 +123,9 @@ def test_spheres_with_known_truth(shared, tmp_path, diameter):
     name = f"GTV_{diameter:02d}mm"
     truth = json.loads((folder / "truth.json").read_text())["targets"][name]
     code = main(["dvh", "--dose", str(folder / f"RD_{name}_1mm.dcm"),
-                 "--structures", str(folder / "RS_spheres.dcm"), "--prescription", "20", "--targets", name, "--out", str(tmp_path / "o"), "--quiet"])  # fmt: skip
+                 "--structures", str(folder / "RS_spheres.dcm"),
+                 "--prescription", "20", "--targets", name, "--quiet",
+                 "--out", str(tmp_path / "o")])  # fmt: skip
     assert code == 0
     row = next(r for r in rows_of(tmp_path / "o/metrics.csv") if r["structure"] == name)
     tight = 0.025 if diameter < 5 else 0.01
@@ -156,7 +158,8 @@ def test_an_independent_reader_sees_the_same_volumes(shared, tmp_path):
         == 0
     )
     subprocess.run(
-        ["plastimatch", "convert", "--input", str(tmp_path / "rs/rtstruct.dcm"), "--referenced-ct", str(series),
+        ["plastimatch", "convert", "--input", str(tmp_path / "rs/rtstruct.dcm"),
+         "--referenced-ct", str(series),
          "--output-prefix", str(tmp_path / "pm"), "--prefix-format", "nrrd"],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -79,6 +79,7 @@ def test_works_on_t1c_alone(head):
     result = segment_lesions(head.t1c, [Seed("a", SHAPES[2].centre_mm)])
     assert dice(result.labels.array == 1, head.truth == 3) >= 0.9
     assert result.rows[0]["contrast_enhancement_ratio"] is None
+    assert result.rows[0]["oedema_ml"] is None
     assert "no T1" in result.rows[0]["notes"]
 
 

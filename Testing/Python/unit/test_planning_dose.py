@@ -285,6 +285,14 @@ def test_prescriptions_that_cannot_be_are_refused(prescription):
         review_plan(dose, StructureSet(structures), prescription)
 
 
+def test_a_crossing_contour_keeps_both_lobes():
+    eight = np.array([(0, 0), (10, 10), (10, 0), (0, 10)], float)
+    rings = [np.c_[eight, np.full(4, z)] for z in (0.0, 1.0, 2.0)]
+    samples = sample_contours(rings, "M1")
+    assert samples.volume_ml == pytest.approx(0.150, rel=0.03)
+    assert "crosses itself" in samples.warnings[0]
+
+
 def test_another_frame_of_reference_is_refused():
     dose, structures = two_targets(24.0)
     dose.frame_of_reference_uid = "1.2.3"
