@@ -241,6 +241,42 @@ def test_habitats_shells_and_brain_in_3d(host, panel):
     assert set(SURFACES) == {"habitats", SHELLS}
 
 
+def test_a_new_assessment_renews_shells_and_surfaces(host, panel):
+    panel.ui.shellsCheck.checked = True
+    shells = withRole(host, "shells")
+    first = int((host.slicer.util.arrayFromVolume(shells) > 0).sum())
+    withRole(host, "lesions").GetSegmentation().RemoveSegment("segment_2")
+    panel.refresh()
+    assert panel.ui.warningsLabel.text.startswith("The lesions were changed since this assessment")
+    host.click(panel.ui.applyButton)
+    assert column(panel.ui.lesionsTable, 0) == ["M1"]
+    assert "changed since" not in panel.ui.warningsLabel.text
+    assert 0 < int((host.slicer.util.arrayFromVolume(withRole(host, "shells")) > 0).sum()) < first
+
+
+def test_results_follow_the_transform_of_the_lesions(host, study):
+    import vtk
+
+    scene, matrix = host.slicer.mrmlScene, vtk.vtkMatrix4x4()
+    for row, shift in enumerate((10.0, -20.0, 30.0)):
+        matrix.SetElement(row, 3, shift)
+    move = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "move")
+    move.SetMatrixTransformToParent(matrix)
+    for role in ("lesions", "compartments", "T1c", "nrcbv", "ktrans", "vp", "FLAIR"):
+        withRole(host, role).SetAndObserveTransformNodeID(move.GetID())
+    panel = host.open("BMVPhenotype")
+    host.click(panel.ui.applyButton)
+    habitats = withRole(host, "habitats")
+    assert habitats.GetParentTransformNode() is move
+    bounds, wanted = [0.0] * 6, [0.0] * 6
+    habitats.GetRASBounds(bounds)
+    withRole(host, "T1c").GetRASBounds(wanted)
+    assert bounds == pytest.approx(wanted)
+    crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    crosshair.SetCursorPositionRAS([-29.0 + 10, -20.0 - 20, 8.0 + 30])
+    assert panel.ui.probeLabel.text.startswith("M1") and "habitat: leaky" in panel.ui.probeLabel.text
+
+
 def test_the_cursor_reads_maps_and_habitats(host, panel):
     crosshair = host.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     crosshair.SetCursorPositionRAS([-29.0, -20.0, 8.0])
