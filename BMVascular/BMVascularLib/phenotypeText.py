@@ -43,10 +43,12 @@ def lesionHtml(lesion, treatmentNote=True):
 def _summary(lesion):
     stability = "withheld" if lesion["stability"] is None else f"{lesion['stability']:.2f}"
     shares = ", ".join(f"{name} {share:.2f}" for name, share in sorted(lesion["label_shares"].items()))
+    # a withheld label must not come in by the back door
+    drawn = "" if lesion["stability"] is None else f"<br/>Share of draws: {escape(shares)}."
     flags = f"<br/>Flags: {escape('; '.join(lesion['flags']))}" if lesion["flags"] else ""
     return (
         f"<p>Rule stability {stability}, coverage {lesion['coverage']:.2f}, tier {lesion['tier']}."
-        f"<br/>Share of draws: {escape(shares)}.{flags}</p>"
+        f"{drawn}{flags}</p>"
     )
 
 
@@ -90,10 +92,11 @@ def _habitats(lesion):
 
 
 def _treatment(panel):
-    votes = [
-        f"{vote['test']}: {vote['direction']}" + ("" if vote["reliable"] else f" ({vote['caution']})")
-        for vote in panel["votes"]
-    ]
+    votes = []
+    for vote in panel["votes"]:
+        text = f"{vote['title']}: {vote['value']:.3g} against {vote['limit']:g}, favours {vote['favours']}"
+        text += f" (likelihood ratio used {vote['likelihood_ratio_used']:.2g})"
+        votes.append(text if vote["reliable"] else f"{text}; not reliable: {vote['caution']}")
     return _list("Treatment effect against progression", [*votes, panel["text"]])
 
 

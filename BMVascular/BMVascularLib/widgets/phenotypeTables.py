@@ -56,6 +56,7 @@ def fitLesionColumns(widget):
     widget.resizeColumnsToContents()
     widget.setColumnWidth(1, 138)
     widget.setColumnWidth(_STABILITY, 92)
+    widget.resizeRowsToContents()
 
 
 def _setText(widget, row, column, text):
@@ -127,7 +128,8 @@ def fillLimits(widget, table, whatIf):
         unit.setFlags(qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled)
         widget.setItem(row, 3, unit)
     widget.resizeColumnsToContents()
-    widget.setColumnWidth(0, 170)
+    for column, width in enumerate((150, 80, 80)):
+        widget.setColumnWidth(column, width)
     widget.blockSignals(False)
 
 

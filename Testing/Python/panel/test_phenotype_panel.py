@@ -121,6 +121,11 @@ def test_a_treatment_by_day_stops_the_label(host, study):
     host.click(panel.ui.applyButton)
     assert column(panel.ui.lesionsTable, 1) == ["not assessed: treatment effect possible", "VCO-leaning"]
     assert stabilities(panel)[0] == "withheld"
+    choose(panel, 0)
+    text = panel.ui.explanationBrowser.plainText
+    assert text.startswith("M1: not assessed") and "Treatment effect against progression" in text
+    assert "favours" in text and "Rule stability withheld" in text
+    assert "Share of draws" not in text
 
 
 def test_wrong_context_is_said_and_not_kept(host, study):
