@@ -423,6 +423,12 @@ class BMVPhenotypeLogic(ScriptedLoadableModuleLogic):
         application.PropagatePlotChartSelection()
         return before
 
+    def updateReading(self, timepoint, lesion):
+        """Chart and table of the reading layout follow the result and the chosen lesion."""
+        from BMVascularLib.phenotypeViews import updateReading
+
+        updateReading(slicer.mrmlScene, timepoint, self.result(timepoint), lesion)
+
     def showFollowUp(self):
         """Two time points side by side; returns the layout before."""
         from BMVascularLib import phenotypeViews

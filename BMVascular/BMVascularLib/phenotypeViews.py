@@ -115,6 +115,14 @@ def showReading(scene, layoutNode, selectionNode, timepoint, result, lesion):
     return before
 
 
+def updateReading(scene, timepoint, result, lesion):
+    """Bring chart and table of the reading layout up to date, where they were made."""
+    if result is None or nodeOf(scene, SUMMARY, timepoint) is None:
+        return
+    summaryTable(scene, timepoint, result)
+    evidencePlot(scene, timepoint, result.lesion(lesion))
+
+
 def showFollowUp(scene, layoutNode):
     """The planes and 3D of the first and the last time point side by side, each with its own lesions.
 

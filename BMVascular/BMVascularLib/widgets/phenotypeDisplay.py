@@ -95,10 +95,11 @@ class PhenotypeDisplay:
         if not self._changed("evidence", id(lesion)):
             return
         if lesion is None:
-            self.ui.chartLabel.clear()
+            showPicture(self.ui.chartLabel, None)
             self.ui.chartLabel.text = _("Choose a lesion.")
             self.ui.explanationBrowser.setHtml("")
             return
+        self.logic.updateReading(self.timepoint, name)
         showPicture(self.ui.chartLabel, evidenceChart(lesion, CHART_WIDTH))
         self.ui.explanationBrowser.setHtml(lesionHtml(lesion))
 

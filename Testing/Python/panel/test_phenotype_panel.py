@@ -315,7 +315,7 @@ def test_another_time_point_gives_change(host, panel):
 
 def test_layouts_come_and_go(host, panel):
     from BMVascularLib.layouts import FOLLOW_UP, READING
-    from BMVascularLib.phenotypeExample import addExample
+    from BMVascularLib.phenotypeExample import addExample, twoLesions
 
     choose(panel, 0)
     manager, scene = host.slicer.app.layoutManager(), host.slicer.mrmlScene
@@ -326,13 +326,23 @@ def test_layouts_come_and_go(host, panel):
     selection = host.slicer.app.applicationLogic().GetSelectionNode()
     table = scene.GetNodeByID(selection.GetActiveTableID())
     assert table.GetTable().GetValue(0, 1).ToString() == "angiogenic-dominant"
-    assert scene.GetNodeByID(selection.GetActivePlotChartID()).GetTitle() == "M1: evidence"
-    addExample(scene, "TP2")
+    chart = scene.GetNodeByID(selection.GetActivePlotChartID())
+    assert chart.GetTitle() == "M1: evidence"
+    choose(panel, 1)
+    assert chart.GetTitle() == "M2: evidence"
+    choose(panel, 0)
+    moved = [lesion | {"center": (lesion["center"][0], 0, 12)} for lesion in twoLesions()]
+    addExample(scene, "TP2", moved)
     panel.refresh()
     host.click(panel.ui.followUpButton)
     assert layout.GetViewArrangement() == FOLLOW_UP
     lesions = withRole(host, "lesions").GetDisplayNode()
     assert lesions.GetNumberOfViewNodeIDs() >= 3
+    for tag, place in (("BMVAxial1", (-35, -20, 8)), ("BMVAxial2", (-35, 0, 12))):
+        node = next(
+            n for n in host.slicer.util.getNodesByClass("vtkMRMLSliceNode") if n.GetLayoutName() == tag
+        )
+        assert np.allclose([node.GetSliceToRAS().GetElement(row, 3) for row in range(3)], place, atol=3)
     panel.ui.linkCheck.checked = True
     composite = manager.sliceWidget("Red").mrmlSliceCompositeNode()
     assert composite.GetLinkedControl()
