@@ -104,7 +104,7 @@ def run_study(plan, folder, truth=None, pictures=True, progress=None):
     if pictures:
         with run.timed("scene and pictures"):
             progress(0.88, "scene and pictures")
-            problem = publish(folder.file("results.json").parent)
+            problem = publish(folder.file("results.json").parent, share_of(progress, 0.88, 0.98))
             if problem:
                 run.notes.append(problem)
     progress(0.98, "report")
