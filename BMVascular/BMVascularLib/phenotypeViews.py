@@ -6,6 +6,7 @@ import slicer
 from BMVascularLib import studyNodes
 from BMVascularLib.layouts import FOLLOW_UP, READING, followUpTag, linkSliceViews, showLayout
 from BMVascularLib.phenotypeNodes import lesionCenter, lesionTimepoints, nodeOf
+from BMVascularLib.phenotypeText import stabilityWords
 from BMVascularLib.tables import setTable
 
 PLANES = ("Axial", "Sagittal", "Coronal")
@@ -180,7 +181,7 @@ def summaryTable(scene, timepoint, result):
         {
             "Lesion": lesion["name"],
             "Label": lesion["phenotype"],
-            "Stability": "withheld" if lesion["stability"] is None else f"{lesion['stability']:.2f}",
+            "Stability": stabilityWords(lesion),
             "Coverage": f"{lesion['coverage']:.2f}",
             "Tier": lesion["tier"],
             "Flags": "; ".join(lesion["flags"]),

@@ -202,6 +202,18 @@ def test_an_input_left_out_lowers_coverage(host, panel):
     assert "Ktrans: left out in the what-if" in panel.ui.explanationBrowser.plainText
 
 
+def test_too_few_inputs_show_no_stability(host, panel):
+    import qt
+
+    ids = [spec["id"] for spec in panel.logic.table().rules["inputs"]]
+    for number, key in enumerate(ids):
+        if key not in ("rcbv", "vp_ratio"):
+            panel.ui.whatIfTable.item(number, 0).setCheckState(qt.Qt.Unchecked)
+    assert column(panel.ui.lesionsTable, 1) == ["indeterminate: insufficient inputs"] * 2
+    assert all(text.endswith("too few") for text in stabilities(panel))
+    assert panel.ui.lesionsTable.cellWidget(0, 2).value == 0
+
+
 def test_overlays_follow_the_controls(host, panel):
     ui, scene = panel.ui, host.slicer.mrmlScene
     lesions = withRole(host, "lesions").GetDisplayNode()
