@@ -98,6 +98,26 @@ class Geometry:
         index = self.index_of(points_lps_mm)
         return np.all((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5), axis=-1)
 
+    def moved(self, transform):
+        """The grid after a rigid motion of every point.
+
+        Parameters
+        ----------
+        transform : SimpleITK.Transform
+            Rigid; maps old points to new points, LPS mm.
+
+        Returns
+        -------
+        Geometry
+        """
+        origin = np.asarray(transform.TransformPoint([float(v) for v in self.origin_mm]))
+        axes = np.reshape(self.direction, (3, 3)).T
+        ends = [transform.TransformPoint((np.asarray(self.origin_mm) + axis).tolist()) for axis in axes]
+        direction = (np.asarray(ends) - origin).T
+        return Geometry(
+            self.shape, self.spacing_mm, tuple(origin.tolist()), tuple(direction.ravel().tolist())
+        )
+
     def matches(self, other, tolerance_mm=0.01):
         """True when both grids have the same shape and their corners agree within the tolerance."""
         if tuple(self.shape) != tuple(other.shape):

@@ -5,7 +5,7 @@ import numpy as np
 from BMVascularLib import display, pictures
 from BMVascularLib.lesionPictures import CONVENTION, PLANES, entry, markOf, noticeOf
 from BMVascularLib.offscreen import SliceView
-from BMVascularLib.resultsScene import ISODOSE_SHARES, TARGET_COLOR
+from BMVascularLib.resultsScene import ISODOSE_SHARES, TARGET_COLORS
 from BMVascularLib.surfaces import boundsOf
 
 SQUARE_PX = 50
@@ -103,7 +103,7 @@ def checkerboard(first, second):
 def linesLegend(planning):
     """What the lines on the CT are."""
     prescription = float(planning.facts.get("prescription_gy") or 0)
-    names, colors = ["target"], [TARGET_COLOR]
+    names, colors = ["GTV", "PTV"], [TARGET_COLORS["GTV"], TARGET_COLORS["PTV"]]
     for (share, color), _ in zip(ISODOSE_SHARES, planning.isodoses, strict=False):
         names.append(f"isodose {share * prescription:g} Gy, {100 * share:.0f}%")
         colors.append(color)

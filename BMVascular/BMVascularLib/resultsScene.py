@@ -14,22 +14,25 @@ import numpy as np
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_labels, read_series, read_volume
+from BMVascularCore.planning.segmentation_file import read_segmentation
 from BMVascularCore.volume import Volume
 from BMVascularLib import display
 from BMVascularLib.colors import readColorTable
 from BMVascularLib.scene import createWorld, hierarchyItem, subjectHierarchy
 from BMVascularLib.seeds import addSeeds
-from BMVascularLib.segments import COMPARTMENTS, addSegmentation
+from BMVascularLib.segments import COMPARTMENTS, addSegmentation, addStructures, segmentIds
 from BMVascularLib.sequences import addSeries
+from BMVascularLib.studyNodes import setRole
 from BMVascularLib.surfaces import addHeadSurface, addIsodose
 from BMVascularLib.tables import addTableFile
 from BMVascularLib.transforms import addTransform, placeBelow, readTransform
 from BMVascularLib.volumes import addVolume, arrayOfImageData
 
+TARGET_COLORS = {"GTV": (0.95, 0.3, 0.85), "CTV": (0.6, 0.45, 1.0), "PTV": (0.0, 0.75, 1.0)}
 ISODOSE_SHARES = ((1.0, (0.90, 0.10, 0.15)), (0.5, (1.0, 0.80, 0.10)))
 CLEAR_AT_ZERO = {"ktrans", "ps", "kep", "vp", "ve", "k2"}
-TARGET_COLOR = (0.0, 0.75, 1.0)
 BRAIN_WINDOW_HU = (-20.0, 100.0)
+FROM_RESULTS = "from the results"
 
 
 @dataclass
@@ -190,12 +193,14 @@ class SceneBuilder:
             volume = read_volume(self.folder / facts["file"])
             node = addVolume(self.scene, volume, f"{timepoint.label} {facts['name']}")
             timepoint.anatomy[facts["role"]] = node
+            setRole(node, facts["role"], timepoint.label, FROM_RESULTS)
             inside = volume.array[volume.array > 0] if volume.array.min() >= 0 else volume.array
             low, high = np.nanpercentile(inside[:: max(inside.size // 200000, 1)], (1.0, 99.7))
             display.setWindow(node, low, high)
             self._place(timepoint, node, facts.get("transform"), "Anatomy")
             if facts["role"] == "T1c":
                 timepoint.head = addHeadSurface(self.scene, volume, f"{timepoint.label} head")
+                setRole(timepoint.head, "brain outline", timepoint.label, FROM_RESULTS)
                 self._place(timepoint, timepoint.head, None, "Anatomy")
         if "T1c" not in timepoint.anatomy:
             raise InputError(
@@ -209,6 +214,7 @@ class SceneBuilder:
             low, high = facts["window"]
             display.showMap(node, low, high, facts.get("colors") or "Signal", threshold=shownFrom(facts))
             display.addColorLegend(node, facts["name"], facts.get("unit"))
+            setRole(node, facts["role"], timepoint.label, FROM_RESULTS)
             self._place(timepoint, node, facts.get("transform"), "Perfusion")
             timepoint.maps.append((facts, node))
         for facts in timepoint.facts.get("series", []):
@@ -236,6 +242,7 @@ class SceneBuilder:
         node = addSegmentation(self.scene, labels, segments, f"{label} lesions", timepoint.t1c)
         display.showSegmentation(node)
         timepoint.lesions = node
+        setRole(node, "lesions", label, FROM_RESULTS)
         self._place(timepoint, node, None, "Lesions")
         if lesions.get("compartments"):
             self._addCompartments(timepoint, self.folder / lesions["compartments"])
@@ -248,6 +255,7 @@ class SceneBuilder:
         for path, what in ((lesions.get("table"), "lesions"), (facts.get("phenotype_table"), "phenotype")):
             if path and (self.folder / path).is_file():
                 table = addTableFile(self.scene, self.folder / path, f"{label} {what} table")
+                setRole(table, "phenotype" if what == "phenotype" else "lesion table", label, FROM_RESULTS)
                 self._file(table, timepoint.study, "Lesions")
 
     def _windowOnLesions(self, node, labels):
@@ -268,6 +276,7 @@ class SceneBuilder:
         node = addSegmentation(self.scene, labels, segments, f"{timepoint.label} compartments", timepoint.t1c)
         node.GetDisplayNode().SetVisibility(False)
         timepoint.compartments = node
+        setRole(node, "compartments", timepoint.label, FROM_RESULTS)
         self._place(timepoint, node, None, "Lesions")
 
     def _addHabitats(self, timepoint, path):
@@ -277,6 +286,7 @@ class SceneBuilder:
         display.setColors(node, "Habitats")
         display.addColorLegend(node, "Habitats", categories=True)
         timepoint.habitats = node
+        setRole(node, "habitats", timepoint.label, FROM_RESULTS)
         self._place(timepoint, node, None, "Lesions")
 
     def addPlanning(self):
@@ -305,28 +315,16 @@ class SceneBuilder:
         planning = self.result.planning
         if not planning.facts.get("targets"):
             return
-        labels = read_labels(self.folder / planning.facts["targets"])
-        names = planning.facts.get("target_names") or {
-            str(lesion["label"]): f"PTV {lesion['name']}"
-            for lesion in planning.timepoint.facts["lesion_list"]
-        }
-        segments = [
-            {
-                "label": int(v),
-                "name": names.get(str(v), f"Target {v}"),
-                "color": TARGET_COLOR,
-                "kind": "metastasis",
-            }
-            for v in np.unique(labels.array)
-            if v
-        ]
-        inT1c = planning.facts.get("targets_space", "ct") == "t1c"
-        node = addSegmentation(
-            self.scene, labels, segments, "Planning targets", planning.timepoint.t1c if inT1c else planning.ct
-        )
+        structures, geometry = read_segmentation(self.folder / planning.facts["targets"])
+        node = addStructures(self.scene, structures, geometry, "Planning targets", planning.ct)
         display.showSegmentation(node)
-        if inT1c:
-            placeBelow(node, planning.transform)
+        for segmentId in segmentIds(node):
+            kind = segmentId.split("_")[0]
+            node.GetSegmentation().GetSegment(segmentId).SetColor(
+                *TARGET_COLORS.get(kind, TARGET_COLORS["PTV"])
+            )
+            # three lines within a millimetre or two cannot be told apart: GTV and PTV are shown
+            node.GetDisplayNode().SetSegmentVisibility(segmentId, kind != "CTV")
         self._file(node, study)
         planning.targets = node
 

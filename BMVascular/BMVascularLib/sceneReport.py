@@ -6,6 +6,7 @@ Every image is written as it lies in the world, so that the pictures show what t
 import json
 
 import numpy as np
+import SimpleITK as sitk
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_table, write_volume
@@ -16,6 +17,7 @@ from BMVascularCore.report.publisher import publish
 from BMVascularCore.study.results import MAPS, ResultsIndex
 from BMVascularCore.volume import Volume
 from BMVascularLib import studyNodes
+from BMVascularLib.planningNodes import fusionFacts, fusionOf
 from BMVascularLib.segments import COMPARTMENTS, centersRas, labelsOfNode
 from BMVascularLib.studyRoles import protocolOfScene
 from BMVascularLib.tables import rowsOfTable
@@ -207,8 +209,6 @@ def _writePlanning(scene, index, problems):
     ct, targets = studyNodes.firstOf(scene, "CT"), studyNodes.firstOf(scene, "targets")
     if ct is None or targets is None or not targets.GetSegmentation().GetNumberOfSegments():
         return
-    import SimpleITK as sitk
-
     try:
         volume = volumeOfNode(ct, copy=False)
         labels, names = labelsOfNode(targets, volume.geometry)
@@ -226,9 +226,12 @@ def _writePlanning(scene, index, problems):
         "targets": "planning/targets.nrrd",
         "target_names": {str(number): name for number, name in names.items()},
         "timepoint": label if label in shown else shown[0],
-        "verdict": targets.GetAttribute("BMVascular.FusionVerdict") or "",
+        "verdict": "",
     }
-    table = next((n for n in studyNodes.nodesOf(scene, "targetTable")), None)
-    if table is not None and table.IsA("vtkMRMLTableNode"):
-        write_table(index.folder.file("planning/targets.csv"), rowsOfTable(table))
-        index.planning["targets_table"] = "planning/targets.csv"
+    facts = fusionFacts(fusionOf(scene, label))
+    index.planning["verdict"], index.planning["reasons"] = facts.get("verdict", ""), facts.get("reasons", [])
+    for role, key in (("targets table", "targets_table"), ("metrics", "metrics_table")):
+        table = next((node for node in studyNodes.nodesOf(scene, role) if node.IsA("vtkMRMLTableNode")), None)
+        if table is not None:
+            index.planning[key] = f"planning/{key.removesuffix('_table')}.csv"
+            write_table(index.folder.file(index.planning[key]), rowsOfTable(table))

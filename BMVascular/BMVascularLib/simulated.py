@@ -5,7 +5,6 @@ import json
 from BMVascularCore.phantom import build_patient
 from BMVascularCore.progress import share_of
 from BMVascularLib import studyNodes
-from BMVascularLib.seeds import addSeeds
 from BMVascularLib.volumes import addVolume
 
 TITLE = "Simulated patient (no real person)"
@@ -50,11 +49,8 @@ def _addTimepoint(scene, point, reason, progress):
             role = name.split("_")[0]
             label = studyNodes.PLANNING if role == "CT" else point.label
             added.append(studyNodes.addImage(scene, image, role, label, reason))
-        seeds = addSeeds(
-            scene, [(seed["name"], tuple(seed["ras"])) for seed in point.seeds], f"{point.label} seeds"
-        )
-        studyNodes.setRole(seeds, "seeds", point.label, "simulated")
-        added.append(seeds)
+        seeds = [(seed["name"], tuple(seed["ras"])) for seed in point.seeds]
+        added.append(studyNodes.addStudySeeds(scene, seeds, point.label, "simulated"))
         added.append(
             studyNodes.addContext(scene, point.label, json.dumps(point.context, indent=1), "simulated")
         )

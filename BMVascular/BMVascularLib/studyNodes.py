@@ -202,12 +202,20 @@ def _addWords(scene, plan):
     for point in plan.timepoints:
         if point.seeds:
             seeds = [(seed.name, tuple(ras_lps(seed.point_lps_mm))) for seed in point.seeds]
-            added.append(addSeeds(scene, seeds, f"{point.label} seeds"))
-            setRole(added[-1], "seeds", point.label, "from the study")
+            added.append(addStudySeeds(scene, seeds, point.label, "from the study"))
         if point.context:
             text = json.dumps(point.context, indent=1, ensure_ascii=False)
             added.append(addContext(scene, point.label, text, "from the study"))
     return added
+
+
+def addStudySeeds(scene, seeds, timepoint, reason):
+    """Add named seeds (RAS mm) of a time point; only those of the first time point are shown."""
+    isFirst = not nodesOf(scene, "seeds")
+    node = addSeeds(scene, seeds, f"{timepoint} seeds")
+    setRole(node, "seeds", timepoint, reason)
+    node.GetDisplayNode().SetVisibility(isFirst)
+    return node
 
 
 def addContext(scene, timepoint, text, reason):
@@ -243,6 +251,10 @@ def removeWithViews(scene, node):
     if node.IsA("vtkMRMLDisplayableNode"):
         for index in range(node.GetNumberOfDisplayNodes() - 1, -1, -1):
             scene.RemoveNode(node.GetNthDisplayNode(index))
+    hierarchy = subjectHierarchy(scene)
+    item = hierarchy.GetItemByDataNode(node)
+    if item != hierarchy.GetInvalidItemID():
+        hierarchy.RemoveItem(item, False)
     scene.RemoveNode(node)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from BMVascularCore.io import write_series, write_table, write_volume
+from BMVascularCore.planning.segmentation_file import Segment, write_segmentation
 from BMVascularCore.volume import Geometry, Series, Volume, ras_lps
 
 LESIONS = [
@@ -249,13 +250,15 @@ def _planning(out, lesions, spacing_mm):
     hu[ventricle] = 8
     write_volume(out / "planning/ct.nrrd", Volume(hu, ct))
     targets = balls(where, [(n, c, r + 1.0, *rest) for n, c, r, *rest in lesions])
-    write_volume(out / "planning/targets.seg.nrrd", Volume(targets, ct))
+    segments = [Segment(f"PTV_{n:02d}", targets == n, colour=(255, 140, 0)) for n in np.unique(targets) if n]
+    if segments:
+        write_segmentation(out / "planning/targets.seg.nrrd", segments, ct)
     coarse = grid((2.0, 2.0, 2.0), (200, 220, 190), (0, 0, 0), center)
     dose = _dose(_in_t1c(coarse, transform.GetInverse()), lesions)
     write_volume(out / "planning/dose.nrrd", Volume(dose, coarse))
     return {
         "ct": "planning/ct.nrrd", "transform": "planning/transform.tfm",
-        "targets": "planning/targets.seg.nrrd", "dose": "planning/dose.nrrd", "prescription_gy": 20,
+        "targets": "planning/targets.seg.nrrd" if segments else None, "dose": "planning/dose.nrrd", "prescription_gy": 20,
     }  # fmt: skip
 
 

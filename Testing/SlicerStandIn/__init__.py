@@ -16,10 +16,11 @@ if not os.environ.get("DISPLAY"):
 _host = None
 
 
-def _keepTrueAlive():
-    """PySide6 6.12 gives a reference to True back too often at every emit: fatal before Python 3.12."""
+def _keepSingletonsAlive():
+    """PySide6 6.12 gives a reference to True or None back too often at every call: fatal before Python 3.12."""
     if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(True)).value += 1 << 30
+        for value in (True, False, None):
+            ctypes.c_ssize_t.from_address(id(value)).value += 1 << 30
 
 
 def start(testing=True):
@@ -52,7 +53,7 @@ def _make(testing):
     core = Core()
     _extend(slicer, core)
     slicer.app = application.make(core, testing)
-    _keepTrueAlive()
+    _keepSingletonsAlive()
     native = slicer.app._q
     native.modules = application.qSlicerModuleManager(native, slicer.modules.loaded)
     native.inputOutput = files.qSlicerCoreIOManager(native)

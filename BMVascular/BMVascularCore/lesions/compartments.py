@@ -97,6 +97,7 @@ def _add_oedema(ready, labels, lesions, codes, oedema):
     )
     owner = label[tuple(nearest)]
     bright = _bright_flair(ready, box, flair, label, distance)
+    owner = _owners_of_oedema(label, owner, distance, bright, geometry)
     pieces, count = ndimage.label(bright | (label > 0))
     if count:
         touching = np.unique(pieces[label > 0])
@@ -105,24 +106,48 @@ def _add_oedema(ready, labels, lesions, codes, oedema):
         codes[box][found] = OEDEMA
 
 
-def _bright_flair(ready, box, flair, label, distance):
-    """FLAIR well above normal tissue, smoothed, away from the scalp.
+def _owners_of_oedema(label, owner, distance, bright, geometry):
+    """Nearest lesion of each voxel, among lesions that oedema surrounds.
 
-    Normal tissue is the mode of the head; oedema the upper intensities next to the lesions. The cut
-    lies half-way, and at least 3 robust standard deviations above normal.
+    A small lesion at the edge of a neighbour's oedema would otherwise be given part of it.
+    """
+    shell = (distance > 0) & (distance <= 3.0)
+    numbers = np.unique(label[label > 0])
+    own = [n for n in numbers if bright[shell & (owner == n)].mean() >= 0.3]
+    if not own or len(own) == len(numbers):
+        return owner
+    nearest = ndimage.distance_transform_edt(
+        ~np.isin(label, own), sampling=geometry.spacing_kji_mm, return_distances=False, return_indices=True
+    )
+    return label[tuple(nearest)]
+
+
+# scalp and skull lie within this depth of the head's surface
+_SKULL_MM = 14.0
+
+
+def _bright_flair(ready, box, flair, label, distance):
+    """FLAIR well above normal brain, smoothed, away from the scalp.
+
+    Normal brain is the median of the head's inside away from the lesions, its spread that of the darker
+    half (the brighter half may hold oedema). The cut lies half-way to the upper intensities next to the
+    lesions, at least 2.5 spreads and 15 % above normal.
     """
     spacing = ready.t1c.geometry.spacing_kji_mm
-    head = ready.head[box]
     smooth = ndimage.gaussian_filter(flair, [0.6 / s for s in spacing])
-    normal = smooth[head & (distance > 6) & (smooth > 0)]
+    padded = np.pad(ready.head[box], 1, mode="edge")
+    depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
+    deep = (depth > _SKULL_MM) & (distance > 6) & (smooth > 0)
+    normal = smooth[deep]
     if normal.size < 100:
         return np.zeros(label.shape, dtype=bool)
-    middle = float(np.median(normal[normal > 0.5 * np.median(normal)]))
-    spread = 1.4826 * float(np.median(np.abs(normal - middle)))
+    # ventricles and sulci are dark on FLAIR and are not the yardstick
+    normal = normal[normal > 0.5 * np.median(normal)]
+    middle = float(np.median(normal))
+    darker = middle - normal[normal < middle]
+    spread = 1.4826 * float(np.median(darker)) if darker.size else 0.0
     near = smooth[(distance > 1.0) & (distance < 5.0)]
     top = float(np.percentile(near, 90)) if near.size else middle
-    cut = max((middle + top) / 2, middle + 2.0 * spread, 1.15 * middle)
-    inner = ndimage.distance_transform_edt(np.pad(ready.head[box], 1, mode="edge"), sampling=spacing)
-    bright = (smooth > cut) & head & (inner[1:-1, 1:-1, 1:-1] > 6.0)
-    bright = ndimage.binary_opening(bright)
+    cut = max((middle + top) / 2, middle + 2.5 * spread, 1.15 * middle)
+    bright = ndimage.binary_opening((smooth > cut) & (depth > 6.0))
     return bright & (label == 0)

@@ -111,6 +111,8 @@ class PlasmaCurve:
         steps = np.diff(self.times)
         unique, which = np.unique(np.round(steps, 12), return_inverse=True)
         pieces = [_moments(k[:, 0], np.full(len(k), step), order + 1) for step in unique]
+        if len(k) == 1:
+            return self._states_of_one(steps.tolist(), which.tolist(), pieces, order)
         states = [np.zeros((len(k), len(self.times))) for _ in range(order + 1)]
         for i, step in enumerate(steps):
             decay, moments = pieces[which[i]]
@@ -119,6 +121,16 @@ class PlasmaCurve:
             for state, end in zip(states, ends, strict=True):
                 state[:, i + 1] = end
         return states
+
+    def _states_of_one(self, steps, which, pieces, order):
+        """The same for a single rate in plain floats: a curve under the cursor pays no array overhead."""
+        pieces = [(float(decay[0]), [float(each[0]) for each in moments]) for decay, moments in pieces]
+        ends, slopes = self.values.tolist(), self.slopes.tolist()
+        states = [[0.0] * (order + 1)]
+        for i, step in enumerate(steps):
+            decay, moments = pieces[which[i]]
+            states.append(_advance(states[-1], decay, moments, step, ends[i + 1], slopes[i], 1.0))
+        return list(np.array(states).T[:, None])
 
 
 def _advance(start, decay, moments, step, end_value, slope, inside):

@@ -51,16 +51,10 @@ def run_dce(series, settings, t1_s=None, mask=None, aif=None, progress=None, aif
         holds no bolus.
     """
     settings.check(len(series.times_s), t1_s is not None)
-    work = _Work(series, settings, t1_s, mask, b1)
+    work = DceWork(series, settings, t1_s, mask, b1)
     progress = progress or silent
     progress(0.0, "input function")
-    if work.has_concentration:
-        source = choose_input_function(series, settings, work.mask, work.baseline, aif, aif_mask)
-    else:
-        # a relative slope needs a vessel of this very series
-        own = replace(settings, population_aif=None)
-        source = choose_input_function(series, own, work.mask, work.baseline, None, aif_mask)
-    work.warnings += source.warnings
+    source = work.input_function(aif, aif_mask)
     if work.has_concentration:
         maps = _kinetic_maps(work, source, share_of(progress, 0.05, 1.0))
     else:
@@ -68,7 +62,7 @@ def run_dce(series, settings, t1_s=None, mask=None, aif=None, progress=None, aif
     return _finish(work, source, maps)
 
 
-class _Work:
+class DceWork:
     """The checked inputs of one run."""
 
     def __init__(self, series, settings, t1_s, mask, b1):
@@ -126,9 +120,22 @@ class _Work:
                 f"{self.series.name}: no T1 map and no --t10: only the relative wash-in slope is given."
             )
 
+    def input_function(self, aif=None, aif_mask=None):
+        """The input function of the run; its warnings are taken over."""
+        settings = self.settings
+        if not self.has_concentration:
+            # a relative slope needs a vessel of this very series
+            settings, aif = replace(settings, population_aif=None), None
+        source = choose_input_function(self.series, settings, self.mask, self.baseline, aif, aif_mask)
+        self.warnings += source.warnings
+        return source
+
     def concentration(self, start, stop):
         """Concentration curves of some voxels of the mask, and their flags."""
-        index = self.index[start:stop]
+        return self.concentration_of(self.index[start:stop])
+
+    def concentration_of(self, index):
+        """Concentration curves of voxels by their flat indices, and their flags."""
         data = self.flat[:, index].T.astype(float)
         flags = np.zeros(len(index), np.uint8)
         if self.settings.concentration:

@@ -47,18 +47,29 @@ class DscRun:
 
     def go(self, aif):
         """Run all steps."""
-        self.progress(0.0, "Reading the baseline")
-        self.source = self._source()
-        self._find_brain_and_bolus()
-        self._read_first_pass(share_of(self.progress, 0.1, 0.35))
-        self._mean_reference(share_of(self.progress, 0.35, 0.45))
-        self.aif = self._find_aif(aif)
+        self.prepare(aif)
         maps = self._fit(share_of(self.progress, 0.5, 0.9))
         self.progress(0.9, "Normalising")
         self._normalise(maps)
         self._warn_dominating()
         self.progress(1.0, "Done")
         return maps
+
+    def prepare(self, aif):
+        """Everything that is shared by all voxels: brain, bolus, flags, reference curve, AIF."""
+        self.progress(0.0, "Reading the baseline")
+        self.source = self._source()
+        self._find_brain_and_bolus()
+        self._read_first_pass(share_of(self.progress, 0.1, 0.35))
+        self._mean_reference(share_of(self.progress, 0.35, 0.45))
+        self.aif = self.find_aif(aif)
+
+    def leakage_model(self):
+        """The leakage model on the reference curve, None without correction."""
+        settings = self.settings
+        if settings.leakage == "none":
+            return None
+        return LeakageModel(self.reference, self.times, settings.leakage, self.bolus.skip, self.window)
 
     def _source(self):
         settings, second = self.settings, self.second
@@ -181,7 +192,8 @@ class DscRun:
             total[1] += curves[:, normal[block]].sum(axis=1, dtype=np.float64)
         self.mean_curve, self.reference = total[0] / len(good), total[1] / normal.sum()
 
-    def _find_aif(self, aif):
+    def find_aif(self, aif):
+        """The judged input function: given as curve or voxels, else found; None where none is wanted or found."""
         if self.settings.deconvolution == "none" and aif is None:
             return None
         lowest = None
@@ -222,10 +234,7 @@ class DscRun:
 
     def _fit(self, progress):
         """Leakage correction and deconvolution, block by block."""
-        settings = self.settings
-        model = None
-        if settings.leakage != "none":
-            model = LeakageModel(self.reference, self.times, settings.leakage, self.bolus.skip, self.window)
+        settings, model = self.settings, self.leakage_model()
         flow = self._flow()
         voxels = self.first_pass.voxels
         measurable = (self.sorted.flags.ravel()[voxels] & dsc_masks.NOT_MEASURABLE) == 0

@@ -10,6 +10,7 @@ from BMVascularCore.perfusion.nonlinear import CurveModel
 from BMVascularCore.perfusion.selection import choose
 
 _DELAY_STEP_MIN = 1.0 / 60.0
+_MODEL_NAMES = {index: name for name, index in MODEL_INDEX.items()}
 
 
 class KineticFitter:
@@ -61,6 +62,32 @@ class KineticFitter:
             ``bound``.
         """
         return by_blocks(self._fit_block, curves, progress)
+
+    def curve_of(self, fit, number=0):
+        """Model curve of one fitted voxel.
+
+        Parameters
+        ----------
+        fit : dict of ndarray
+            As :meth:`fit` gives it.
+        number : int
+            Which of its voxels.
+
+        Returns
+        -------
+        ndarray, shape (t,)
+            mM.
+        """
+        values = {key: float(value[number]) for key, value in fit.items()}
+        name = _MODEL_NAMES[int(values["model"])]
+        if name == "none":
+            return np.zeros(len(self.times_min))
+        if name == "vp" or (name == "etofts" and not np.isfinite(values["kep"])):
+            return values["vp"] * self.plasma
+        model = CurveModel(name, self.curve, self.times_min, self.delays_min)
+        scale = {"fp": 0.01, "delay": 1.0 / 60.0}
+        theta = [values[key] * scale.get(key, 1.0) for key in model.names]
+        return model.evaluate(np.array([theta]))[0][0]
 
     def _fit_block(self, curves):
         if self.model == "auto":

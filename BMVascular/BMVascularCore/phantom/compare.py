@@ -56,7 +56,6 @@ def _row(point, truth, done, fusion_error):
     label = names.get(truth["name"])
     true_mask = point.truth.volumes["labels"].array == truth["label"]
     found = done.segmentation.labels.array == label if label is not None else np.zeros_like(true_mask)
-    enhancing = found & (done.segmentation.compartments.array == 1)
     assessed = next((row for row in done.phenotype.rows if row["name"] == truth["name"]), {})
     measured = next((row for row in done.segmentation.rows if row["name"] == truth["name"]), {})
     true_enhancing = true_mask & (point.truth.volumes["fraction_enhancing"].array > 0.5)
@@ -68,10 +67,10 @@ def _row(point, truth, done, fusion_error):
         "volume_true_ml": truth["volume_ml"],
         "volume_ml": measured.get("volume_ml"),
         "rcbv_true": _median(point.truth.volumes["rcbv"].array, true_enhancing) if truth["in_perfusion_coverage"] else None,
-        "rcbv": _map_median(done.dsc, done.anatomy.t1c, "nrcbv", enhancing),
+        "rcbv": assessed.get("rcbv_ratio"),
         "ktrans_true_per_min": _median(point.truth.volumes["ktrans"].array, true_enhancing)
         if truth["in_perfusion_coverage"] else None,
-        "ktrans_per_min": _map_median(done.dce, done.anatomy.t1c, "ktrans", enhancing),
+        "ktrans_per_min": assessed.get("ktrans_per_min"),
         "phenotype_true": truth["phenotype"],
         "phenotype": assessed.get("phenotype"),
         "stability": assessed.get("stability"),
@@ -103,13 +102,6 @@ def fusion_errors(patient, run):
             on_ct = true.GetInverse().TransformPoint(centre.tolist())
             errors[truth["name"]] = float(np.linalg.norm(np.subtract(found.TransformPoint(on_ct), centre)))
     return errors
-
-
-def _map_median(perfusion, t1c, name, mask):
-    if perfusion is None:
-        return None
-    volume = perfusion.on(t1c, name)
-    return _median(volume.array, mask) if volume is not None else None
 
 
 def _median(values, mask):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from BMVascularCore.phenotype.inputs import LesionInputs, Measured, unit_factor, unit_question
+from BMVascularCore.phenotype.purity import pure_voxels
 from BMVascularCore.phenotype.scan import CORE, ENHANCING, HAEMORRHAGE, OEDEMA
 from BMVascularCore.phenotype.shapes import irregularity, longest_diameter_mm
 
@@ -41,6 +42,7 @@ def settle_units(scan, context, rules):
             for name in (key, f"{key}_se"):
                 if name in scan.maps and factor != 1.0:
                     scan.maps[name] = scan.maps[name] * np.float32(factor)
+                    scan.scale[name] = factor
             continue
         medians = [_median(_inside(scan, key, n)) for n in scan.numbers]
         question = unit_question(key, medians, _background(scan, key), rules)
@@ -80,6 +82,7 @@ def _settle_adc(scan):
     # mm2/s, 1e-3 mm2/s and 1e-6 mm2/s lie three decades apart: no doubt which one it is
     scale = 1000.0 if level < 0.02 else 0.001 if level > 20 else 1.0
     scan.maps["adc"] = scan.maps["adc"] * np.float32(scale)
+    scan.scale["adc"] = scale
 
 
 def lesion_inputs(scan, number, name, rules, set_aside, has_flair):
@@ -122,15 +125,25 @@ def _measure(scan, key, number, rules):
     share = float(usable.mean())
     if share < rules["extraction"]["min_share"]:
         return share
-    values = values[usable]
-    centre = float(np.median(values))
     where = "enhancing part" if (scan.compartments is not None) else "whole lesion"
-    note = f"median over {values.size} voxels of the {where}"
+    pure = pure_voxels(scan, key, box, region, rules["extraction"])
+    if pure is not None:
+        values, errors = pure
+        least = rules["extraction"]["min_purity"]
+        note = f"median over {values.size} map voxels that lie to {least:.0%} or more in the {where}"
+        count = values.size
+    else:
+        values = values[usable]
+        errors = _errors(scan, key, box, region)
+        note = f"median over {values.size} voxels of the {where}"
+        # neighbouring voxels of a resampled map are not independent: count native voxels
+        count = min(values.size, max(1.0, values.size * scan.geometry.voxel_ml / scan.native_voxel_ml(key)))
+    centre = float(np.median(values))
     if share < 0.995:
         note += f"; the map covers {share:.0%} of it"
     return Measured(
         centre,
-        _relative_error(scan, key, (box, region), values, centre),
+        _relative_error(values, errors, count, centre),
         float(np.percentile(values, 95)),
         share,
         int(values.size),
@@ -138,19 +151,21 @@ def _measure(scan, key, number, rules):
     )
 
 
-def _relative_error(scan, key, region, values, centre):
-    # neighbouring voxels of a resampled map are not independent: count native voxels
-    n = max(1.0, values.size * scan.geometry.voxel_ml / scan.native_voxel_ml.get(key, scan.geometry.voxel_ml))
-    n = min(n, values.size)
-    if f"{key}_se" in scan.maps:
-        box, mask = region
-        errors = scan.maps[f"{key}_se"][box][mask]
-        errors = errors[np.isfinite(errors)]
+def _errors(scan, key, box, region):
+    """Finite voxel standard errors inside a region, None without an error map."""
+    if f"{key}_se" not in scan.maps:
+        return None
+    errors = scan.maps[f"{key}_se"][box][region]
+    return errors[np.isfinite(errors)]
+
+
+def _relative_error(values, errors, count, centre):
+    if errors is not None:
         spread = float(np.sqrt(np.mean(np.square(errors)))) if errors.size else 0.0
     else:
         spread = 1.4826 * float(np.median(np.abs(values - centre)))
     # standard error of a median: sqrt(pi / 2) times that of a mean
-    return 1.2533 * spread / np.sqrt(n) / centre if centre > 0 else 0.0
+    return 1.2533 * spread / np.sqrt(count) / centre if centre > 0 else 0.0
 
 
 def _take(inputs, value_id, measured, key, rules):
@@ -171,7 +186,7 @@ def _size(inputs, scan, number, rules):
     volume_ml = float(lesion.sum()) * scan.geometry.voxel_ml
     diameter = longest_diameter_mm(lesion, scan.geometry)
     inputs.facts.update(volume_ml=volume_ml, longest_diameter_mm=diameter)
-    native = [scan.native_voxel_ml[key] for key in _PERFUSION if key in scan.maps]
+    native = [scan.native_voxel_ml(key) for key in _PERFUSION if key in scan.maps]
     if native:
         inputs.facts["perfusion_voxels"] = volume_ml / max(max(native), scan.geometry.voxel_ml)
     settings = rules["extraction"]["irregularity"]

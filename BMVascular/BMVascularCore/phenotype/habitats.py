@@ -135,7 +135,7 @@ def _places(scan, box, mask, ratio, ktrans, rules):
         # far below the split it no longer matters how far
         place = np.where(mask, np.log(np.maximum(np.where(mask, values, 1.0) / splits[key], 0.05)), 0.0)
         logs.append(ndimage.gaussian_filter(place, sigma, mode="constant")[mask] / weight)
-        native_ml = max(scan.native_voxel_ml[key], scan.geometry.voxel_ml)
+        native_ml = max(scan.native_voxel_ml(key), scan.geometry.voxel_ml)
         averaged = np.maximum(weight * kernel_ml / native_ml, 1.0)
         relative = _voxel_errors(scan, key, box, mask, settings["voxel_wcv"]) / np.sqrt(averaged)
         errors.append(log_sd(np.hypot(relative, spreads[key])))

@@ -27,8 +27,10 @@ class Scan:
     compartments : ndarray of uint8 or None
     maps : dict
         Key to float32 array on the same grid; NaN is not covered.
-    native_voxel_ml : dict
-        Voxel volume of each map before it was resampled.
+    native : dict
+        Key to the map as it was given (Volume), before it was resampled.
+    scale : dict
+        Key to the factor by which a map's unit was converted.
     owner : ndarray of int32
         Label of the nearest lesion for voxels near lesions and in oedema, 0 elsewhere.
     distance_mm : ndarray of float32
@@ -41,7 +43,8 @@ class Scan:
     geometry: object
     compartments: np.ndarray | None
     maps: dict
-    native_voxel_ml: dict = field(default_factory=dict)
+    native: dict = field(default_factory=dict)
+    scale: dict = field(default_factory=dict)
     owner: np.ndarray = None
     distance_mm: np.ndarray = None
     plane: object = None
@@ -81,6 +84,10 @@ class Scan:
             return box, lesion
         part = lesion & (self.compartments[box] == ENHANCING)
         return box, (part if part.any() else lesion)
+
+    def native_voxel_ml(self, key):
+        """Voxel volume of a map before it was resampled, mL; the label grid's where it is not known."""
+        return self.native.get(key, self).geometry.voxel_ml
 
     def mirrored_values(self, key, box, mask):
         """Finite values of a map at the mirrored places of a mask, without lesions and oedema.
@@ -146,7 +153,7 @@ def build_scan(labels, maps, compartments, rules, progress):
                 "does not overlap the lesion image in space", volume.name, "Check that both are of one scan."
             )
     scan = Scan(array, labels.geometry, parts, found)
-    scan.native_voxel_ml = {key: volume.geometry.voxel_ml for key, volume in maps.items()}
+    scan.native = dict(maps)
     scan.owner, scan.distance_mm = _owners(scan, rules)
     progress(0.9, "mid-sagittal plane")
     scan.plane = _plane(scan, rules)

@@ -104,7 +104,7 @@ def _truth(truth):
 def _timepoint(point, folder, pictures):
     days = f" (day {number(point['days'])})" if point.get("days") is not None else ""
     parts = [f"<h2>{escape(point['label'])}{escape(days)}</h2>"]
-    parts.append(_shown(folder, pictures, kind="3d", timepoint=point["label"]))
+    parts.append(_shown(folder, pictures, kind="overview", timepoint=point["label"]))
     parts.append(table(_rows(folder, point["lesions"].get("table")), _LESION_COLUMNS, "Measurements"))
     explained = _explanations(folder, point)
     for lesion in point["lesion_list"]:

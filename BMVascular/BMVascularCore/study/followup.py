@@ -91,7 +91,7 @@ def followup_stage(runs, folder, notes):
     identities = {int(row["label"]): row["name"] for row in first.segmentation.rows}
     points = [_point(first, 0)]
     for number, later in enumerate(runs[1:], start=1):
-        found = register_rigid(first.anatomy.t1c, later.anatomy.t1c)
+        found = register_rigid(first.anatomy.t1c, later.anatomy.t1c, wide=False)
         matches = match_lesions(
             first.segmentation.labels, later.segmentation.labels, found.transform, identities
         )

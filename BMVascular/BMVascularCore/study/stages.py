@@ -93,6 +93,13 @@ def segment_stage(anatomy, seeds, progress=None):
     )
 
 
+def in_t1c_space(volume, alignment):
+    """The same voxels, placed where they lie in T1c space: nothing is resampled."""
+    if alignment.transform is None:
+        return volume
+    return Volume(volume.array, volume.geometry.moved(alignment.transform.GetInverse()), volume.name)
+
+
 @dataclass
 class Perfusion:
     """Maps of one perfusion series.
@@ -111,6 +118,13 @@ class Perfusion:
     geometry: object
     alignment: Alignment
     warnings: list
+
+    def native(self, name):
+        """One map in its own voxels, placed in T1c space; None when it was not computed."""
+        if name not in self.result.maps:
+            return None
+        array = np.asarray(self.result.maps[name], np.float32)
+        return in_t1c_space(Volume(array, self.geometry, name), self.alignment)
 
     def on(self, t1c, name, interpolation="linear"):
         """One map on the T1c's grid; NaN outside its coverage. None when the map was not computed."""
@@ -276,16 +290,18 @@ def t1_stage(timepoint, series):
 
 def phenotype_stage(timepoint, anatomy, segmentation, dsc, dce, progress=None):
     """Vascular phenotype of every lesion of a time point, from whatever maps there are."""
-    t1c = anatomy.t1c
     maps = {}
-    for key, perfusion, name in (("rcbv", dsc, "nrcbv"), ("ktrans", dce, "ktrans"), ("vp", dce, "vp")):
-        if perfusion is not None and (volume := perfusion.on(t1c, name)) is not None:
+    for key, perfusion, name in (
+        ("rcbv", dsc, "nrcbv"),
+        ("ktrans", dce, "ktrans"),
+        ("ktrans_se", dce, "se_ktrans"),
+        ("vp", dce, "vp"),
+    ):
+        if perfusion is not None and (volume := perfusion.native(name)) is not None:
             maps[key] = volume
-    if dce is not None and (volume := dce.on(t1c, "se_ktrans")) is not None:
-        maps["ktrans_se"] = volume
     for key, role in (("pet", "PET"), ("adc", "ADC"), ("swi", "SWI"), ("flair", "FLAIR")):
-        if (volume := anatomy.on_t1c(role)) is not None:
-            maps[key] = volume
+        if role in anatomy.images:
+            maps[key] = in_t1c_space(anatomy.images[role], anatomy.alignments[role])
     return assess_lesions(
         segmentation.labels,
         maps,

@@ -8,7 +8,7 @@ COLORS = {
     "done": "#2e8b57", "ready": "#1e78c8", "out of date": "#d98c00", "missing input": "#9aa5b1",
     "met": "#2e8b57", "amber": "#d98c00", "red": "#c0392b", "unknown": "#9aa5b1", "doubt": "#d98c00",
 }  # fmt: skip
-_SIDE_PX = 12
+_SIDE_PX, _ROW_PX = 12, 26
 
 
 def mark(state):
@@ -37,6 +37,7 @@ def prepare(table, headings, nRows):
     table.setColumnCount(len(headings))
     table.setHorizontalHeaderLabels(headings)
     table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(_ROW_PX)
     table.setRowCount(nRows)
 
 
