@@ -132,7 +132,9 @@ class BMVPlanningWidget(
     def onSceneStartClose(self, caller, event):
         self.flickerTimer.stop()
         self.logic.forget()
-        self.exportObjects = []
+        self.forgetExport()
+        for path in (self.ui.givenPath, self.ui.structuresPath, self.ui.dosePath):
+            path.currentPath = ""
         super().onSceneStartClose(caller, event)
 
     def applyDefaults(self):

@@ -192,7 +192,9 @@ def test_views_blend_flicker_and_clean_up(host, fused):
     assert fused.ui.flickerButton.checked is False
     fused.ui.edgesBox.checked = True
     scene = host.slicer.mrmlScene
-    board = [n for n in host.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "Checker" in n.GetName()]
+    board = [
+        n for n in host.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "Checker" in n.GetName()
+    ]
     assert len(board) == 1 and not board[0].GetSaveWithScene()
     count = scene.GetNumberOfNodesByClass("vtkMRMLModelNode")
     host.close()
