@@ -96,7 +96,7 @@ def lesionSheet(result, timepoint, lesion, view):
     display.showSegmentation(timepoint.lesions, width=2)
     rows = [(None, None, ON_GREY, anatomyPanel(lesion))]
     rows += [(node, None, ON_COLOR, mapPanel(facts, node)) for facts, node in chosenMaps(timepoint)]
-    if timepoint.habitats is not None:
+    if timepoint.habitats is not None and lesion.get("habitats", True):
         rows.append((None, timepoint.habitats, ON_COLOR, habitatsPanel(timepoint.habitats)))
     for number, (foreground, label, color, legend) in enumerate(rows):
         display.setLayers(view.composite, timepoint.t1c, foreground, label, MAP_OPACITY)

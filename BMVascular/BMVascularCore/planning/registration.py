@@ -13,14 +13,8 @@ from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning import registration_engine as engine
-from BMVascularCore.planning.head_mask import (
-    centroid_mm,
-    head_mask,
-    is_ct,
-    mask_points,
-    prepare,
-    surface_points,
-)
+from BMVascularCore.planning.head_mask import centroid_mm, is_ct, mask_points, surface_points
+from BMVascularCore.planning.pyramid import Pyramid, Side, nearest_on
 from BMVascularCore.progress import share_of, silent
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
@@ -191,24 +185,25 @@ def check_rigid(fixed, moving, transform, points_lps_mm=None, progress=None):
     return _judge(pyramid, fixed, moving, given, value, restarts, inverse, probes, points_lps_mm)
 
 
-def session_pyramid(fixed, moving):
-    """Images and head masks of a pair, prepared for registration.
+def session_pair(fixed_side, moving):
+    """A pair whose fixed side is prepared already: for the many images of one session.
 
     Parameters
     ----------
-    fixed, moving : Volume
+    fixed_side : pyramid.Side
+    moving : Volume
 
     Returns
     -------
-    registration_engine.Pyramid
+    pyramid.Pyramid
 
     Raises
     ------
     InputError
         A flat image, one without a head, or fewer than four slices.
     """
-    _require_depth(fixed, moving)
-    return _pyramid(fixed, moving, None)
+    _require_depth(moving)
+    return Pyramid(fixed_side, Side.of_volume(moving))
 
 
 def _require_depth(*volumes):
@@ -220,18 +215,15 @@ def _require_depth(*volumes):
 
 
 def _pyramid(fixed, moving, fixed_mask):
-    images = [prepare(fixed), prepare(moving)]
-    masks = [head_mask(image, is_ct(volume)) for image, volume in zip(images, (fixed, moving), strict=True)]
+    sides = [Side.of_volume(volume) for volume in (fixed, moving)]
     if fixed_mask is not None:
-        given = sitk.Resample(
-            fixed_mask.to_sitk(), masks[0], sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
-        )
+        given = nearest_on(fixed_mask.to_sitk(), sides[0].mask)
         if not sitk.GetArrayViewFromImage(given).any():
             raise InputError(
                 "is empty inside the fixed image", fixed_mask.name, "Draw the mask on the fixed image."
             )
-        masks[0] = sitk.Cast(given > 0, sitk.sitkUInt8)
-    return engine.Pyramid(*images, *masks)
+        sides[0] = Side(sides[0].image, sitk.Cast(given > 0, sitk.sitkUInt8))
+    return Pyramid(*sides)
 
 
 def _guesses(pyramid, fixed, moving, initial):
@@ -267,11 +259,13 @@ def _best_neighbours(pyramid, transform, shift_mm=3.0, turn_deg=2.5, count=2):
     """The pose itself and the best few of those a few millimetres and degrees away."""
     angles = np.array((transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()))
     offset, centre = np.array(transform.GetTranslation()), transform.GetCenter()
-    steps = np.array(np.meshgrid(*[(-shift_mm, 0.0, shift_mm)] * 3, indexing="ij")).reshape(3, -1).T
-    poses = [engine.rigid(angles, offset + step, centre) for step in steps]
-    for axis in np.vstack([np.eye(3), -np.eye(3)]):
-        poses.append(engine.rigid(angles + np.radians(turn_deg) * axis, offset, centre))
-    poses.sort(key=lambda pose: engine.metric(pyramid, engine.GLANCE, pose))
+    steps = np.array(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3, indexing="ij")).reshape(3, -1).T
+    poses = [
+        engine.rigid(angles + np.radians(turn_deg) * turn, offset + shift_mm * step, centre)
+        for step in steps
+        for turn in np.vstack([np.zeros(3), np.eye(3), -np.eye(3)])
+    ]
+    poses.sort(key=pyramid.score(engine.MIDDLE))
     return [transform, *poses[:count]]
 
 
@@ -350,8 +344,9 @@ def mirrored_is_better(pyramid, transform):
     """
     centre = centroid_mm(pyramid.moving_mask)
     fixed, moving = pyramid.images(engine.COARSE)
-    flipped = engine.Pyramid(
-        fixed, _mirrored(moving, centre), pyramid.fixed_mask, _mirrored(pyramid.moving_mask, centre)
+    flipped = Pyramid(
+        Side(fixed, pyramid.fixed_mask),
+        Side(_mirrored(moving, centre), _mirrored(pyramid.moving_mask, centre)),
     )
     own = engine.optimise(pyramid, engine.COARSE, transform)[1]
     # a flip of a turned head turns the other way: start without rotation as well

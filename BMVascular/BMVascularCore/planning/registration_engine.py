@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from BMVascularCore.planning.head_mask import on_grid
+from BMVascularCore.planning.pyramid import nearest_on
 
 SEED = 20
 
@@ -45,81 +45,10 @@ class Level:
 
 SEARCH = Level(6.0, 3.0, 4000, 4.0, 0.3, 25)
 COARSE = Level(4.0, 2.0, 15000, 3.0, 0.05, 100, relaxation=0.85)
-# the metric only, on the middle level's images
-GLANCE = Level(2.0, 1.0, 8000, 1.0, 0.01, 1)
 MIDDLE = Level(2.0, 1.0, 25000, 1.0, 0.01, 100, relaxation=0.8)
 # no smoothing at the last level: it moves the edges of thin bone and with them the result
 FINE = Level(1.0, 0.0, 50000, 0.4, 0.001, 80, 48, 0.7)
 REPEAT = Level(1.0, 0.0, 25000, 0.4, 0.002, 60, 48, 0.7)
-
-
-class Pyramid:
-    """A pair of images at every level, resampled once.
-
-    Parameters
-    ----------
-    fixed, moving : SimpleITK.Image
-        Float images.
-    fixed_mask, moving_mask : SimpleITK.Image
-        Head masks on 3 mm grids.
-    """
-
-    def __init__(self, fixed, moving, fixed_mask, moving_mask):
-        self.fixed, self.moving = fixed, moving
-        self.fixed_mask, self.moving_mask = fixed_mask, moving_mask
-        self._cache = {}
-        self._masks = {}
-
-    def swapped(self):
-        """The same pair with roles exchanged; resampled images are shared."""
-        other = Pyramid(self.moving, self.fixed, self.moving_mask, self.fixed_mask)
-        other._cache = {key: (moving, fixed) for key, (fixed, moving) in self._cache.items()}
-        return other
-
-    def images(self, level):
-        """Fixed and moving image at a level."""
-        key = (level.spacing_mm, level.sigma_mm)
-        if key not in self._cache:
-            self._cache[key] = tuple(
-                on_grid(
-                    _crop(image, _crop_box(mask)),
-                    max(level.spacing_mm, 0.9 * min(image.GetSpacing())),
-                    level.sigma_mm,
-                )
-                for image, mask in ((self.fixed, self.fixed_mask), (self.moving, self.moving_mask))
-            )
-        return self._cache[key]
-
-    def mask(self, level):
-        """The fixed head with 9 mm around it, on the fixed image of a level."""
-        key = (level.spacing_mm, level.sigma_mm)
-        if key not in self._masks:
-            dilated = sitk.BinaryDilate(self.fixed_mask, [3, 3, 3])
-            self._masks[key] = _nearest(dilated, self.images(level)[0])
-        return self._masks[key]
-
-
-def _nearest(mask, reference, transform=None):
-    return sitk.Resample(
-        mask, reference, transform or sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
-    )
-
-
-def _crop_box(mask, margin_mm=18.0):
-    """Physical corners of a mask's box, LPS mm, shape (8, 3)."""
-    index = np.argwhere(sitk.GetArrayViewFromImage(mask))
-    margin = margin_mm / mask.GetSpacing()[0]
-    low, high = index.min(axis=0) - margin, index.max(axis=0) + margin
-    corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
-    return np.array([mask.TransformContinuousIndexToPhysicalPoint(c[::-1].tolist()) for c in corners])
-
-
-def _crop(image, corners_mm):
-    index = np.array([image.TransformPhysicalPointToContinuousIndex(c.tolist()) for c in corners_mm])
-    size = np.array(image.GetSize())
-    low = np.clip(np.floor(index.min(axis=0)), 0, size - 1).astype(int)
-    high = np.clip(np.ceil(index.max(axis=0)) + 1, low + 1, size).astype(int)
-    return image[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
 
 
 def rigid(rotation_rad=(0.0, 0.0, 0.0), translation_mm=(0.0, 0.0, 0.0), centre_mm=(0.0, 0.0, 0.0)):
@@ -158,9 +87,12 @@ def as_euler(transform, centre_mm):
 def _method(pyramid, level, overlap=None):
     mask = pyramid.mask(level)
     if overlap is not None:
-        mask = mask * _nearest(overlap, mask)
+        mask = mask * nearest_on(overlap, mask)
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(level.bins)
+    # gradients where they are needed, not of the whole image: most of the time would go there
+    method.SetMetricUseFixedImageGradientFilter(False)
+    method.SetMetricUseMovingImageGradientFilter(False)
     method.SetMetricFixedMask(mask)
     inside = max(int(sitk.GetArrayViewFromImage(mask).sum()), 1)
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -223,7 +155,7 @@ def overlap_mask(pyramid, transform, erode_mm=8.0):
     ] = 1
     image = sitk.GetImageFromArray(inside)
     image.CopyInformation(moving)
-    return _nearest(image, pyramid.fixed_mask, transform)
+    return nearest_on(image, pyramid.fixed_mask, transform)
 
 
 def rotation_grid(limit_deg, step_deg):
@@ -254,15 +186,19 @@ def search_start(pyramid, guesses, wide, progress):
     if wide:
         centre = np.asarray(guesses[0].GetCenter())
         base = np.asarray(guesses[0].GetTranslation())
+        score = pyramid.score(SEARCH)
+        poses = [
+            rigid(angles, base + np.array((0.0, 0.0, dz)), centre)
+            for angles in rotation_grid(60, 20)
+            for dz in (0.0, -30.0, 30.0)
+        ]
         ranked = []
-        for number, angles in enumerate(rotation_grid(60, 30)):
-            if number % 10 == 0:
-                progress(0.4 * number / 125, "searching the pose")
-            ranked.append((metric(pyramid, SEARCH, rigid(angles, base, centre)), tuple(angles)))
-        ranked.sort(key=lambda item: item[0])
-        starts += [rigid(angles, base, centre) for _, angles in ranked[:8]]
-        starts += [rigid(angles, base, centre) for angles in rotation_grid(20, 20)[1:7]]
-        starts += [rigid((0, 0, 0), base + np.array((0.0, 0.0, dz)), centre) for dz in (-40, 40)]
+        for number, pose in enumerate(poses):
+            if number % 100 == 0:
+                progress(0.4 * number / len(poses), "searching the pose")
+            ranked.append((score(pose), number))
+        ranked.sort()
+        starts += [poses[number] for _, number in ranked[:10]]
     quick = []
     for number, start in enumerate(starts):
         progress(0.4 + 0.4 * number / len(starts), "searching the pose")

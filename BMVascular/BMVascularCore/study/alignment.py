@@ -7,7 +7,7 @@ import numpy as np
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning import registration_engine as engine
 from BMVascularCore.planning.head_mask import centroid_mm
-from BMVascularCore.planning.registration import session_pyramid
+from BMVascularCore.planning.registration import session_pair
 from BMVascularCore.volume import resample
 
 # below this a shift cannot be told from interpolation, and the scanner's own space is kept
@@ -34,14 +34,16 @@ class Alignment:
     note: str
 
 
-def align(t1c, image):
+def align(t1c_side, image):
     """Find the small motion between the T1c and another image of the session.
 
     The scanner's own space is the start; a search is not needed and would only add risk.
 
     Parameters
     ----------
-    t1c, image : Volume
+    t1c_side : BMVascularCore.planning.pyramid.Side
+        The T1c, prepared once for all images of the session.
+    image : Volume
 
     Returns
     -------
@@ -49,7 +51,7 @@ def align(t1c, image):
         The identity when the motion found is smaller than can be told, or implausibly large.
     """
     try:
-        pyramid = session_pyramid(t1c, image)
+        pyramid = session_pair(t1c_side, image)
     except InputError as error:
         return Alignment(None, 0.0, f"{image.name}: kept in the scanner's space ({error.what})")
     centre = centroid_mm(pyramid.fixed_mask)

@@ -4,14 +4,19 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from BMVascularCore.io import write_curves, write_table
+import numpy as np
+
+from BMVascularCore.io import write_curves, write_table, write_volume
+from BMVascularCore.phenotype.score import INSUFFICIENT
 from BMVascularCore.progress import share_of, silent
 from BMVascularCore.report.build import build_report
 from BMVascularCore.report.publisher import publish
 from BMVascularCore.study import stages
 from BMVascularCore.study.followup import followup_stage
 from BMVascularCore.study.planning import planning_stage
+from BMVascularCore.study.protocol import SeriesFacts, check_protocol, facts_of_image
 from BMVascularCore.study.results import ResultsIndex
+from BMVascularCore.volume import ras_lps
 
 # share of the whole run that each stage of one time point takes, measured on the simulated patient
 _SHARES = (("anatomy", 0.22), ("lesions", 0.12), ("DSC", 0.22), ("DCE", 0.30), ("phenotype", 0.14))
@@ -193,31 +198,61 @@ def _write_phenotype(index, point, done):
         {"lesions": assessment.lesions, "patient": assessment.patient, "table": assessment.table},
     )
     point.phenotype_table = f"{base}/phenotype.csv"
-    if assessment.habitats is not None:
-        from BMVascularCore.io import write_volume
-
+    if assessment.habitats is not None and assessment.habitats.array.any():
         write_volume(index.folder.file(f"{base}/habitats.nrrd"), assessment.habitats)
         point.habitats = f"{base}/habitats.nrrd"
     by_name = {row["name"]: row for row in assessment.rows}
     for row in done.segmentation.rows:
-        found = by_name.get(row["name"], {})
-        point.lesion_list.append({
-            "name": row["name"], "label": int(row["label"]), "phenotype": found.get("phenotype", ""),
-            "stability": found.get("stability"), "center_ras": lesion_centre_ras(done.segmentation, int(row["label"])),
-            "diameter_mm": row.get("longest_diameter_mm"),
-        })  # fmt: skip
+        point.lesion_list.append(_lesion_entry(done, row, by_name.get(row["name"], {})))
+
+
+def _lesion_entry(done, row, found):
+    """What scene and pictures need to know of a lesion."""
+    label = int(row["label"])
+    inside = done.segmentation.labels.array == label
+    habitats = done.phenotype.habitats
+    phenotype = found.get("phenotype", "")
+    return {
+        "name": row["name"],
+        "label": label,
+        "phenotype": phenotype,
+        # a rule that had nothing to work on is trivially stable: no number is shown
+        "stability": None if phenotype == INSUFFICIENT else found.get("stability"),
+        "center_ras": lesion_centre_ras(done.segmentation, label),
+        "diameter_mm": row.get("longest_diameter_mm"),
+        "habitats": bool(habitats is not None and habitats.array[inside].any()),
+    }
 
 
 def lesion_centre_ras(segmentation, label):
     """Centre of gravity of a lesion, RAS mm."""
-    import numpy as np
-
-    from BMVascularCore.volume import ras_lps
-
     index = np.argwhere(segmentation.labels.array == label)
     if not len(index):
         return None
     return [round(float(v), 2) for v in ras_lps(segmentation.labels.geometry.points_of(index.mean(axis=0)))]
+
+
+def check_run(run):
+    """Check how the series of a run were acquired.
+
+    Parameters
+    ----------
+    run : StudyRun
+
+    Returns
+    -------
+    list of BMVascularCore.study.protocol.Finding
+    """
+    facts, preload = [], {}
+    for done in run.timepoints:
+        label = done.timepoint.label
+        preload[label] = done.timepoint.context.get("protocol", {}).get("preload")
+        facts += [facts_of_image(role, label, image) for role, image in done.anatomy.images.items()]
+        facts += [perfusion.facts for perfusion in (done.dsc, done.dce) if perfusion is not None]
+        facts += [
+            SeriesFacts(role, label, role) for role in done.timepoint.sources if role in ("VFA", "DWI", "T2")
+        ]
+    return check_protocol(facts, preload)
 
 
 def _write_report(run, folder, truth_rows):
@@ -228,6 +263,7 @@ def _write_report(run, folder, truth_rows):
         "timings": run.timings,
         "truth": truth_rows,
         "change": change[0] if change else None,
+        "protocol": [finding.as_row() for finding in check_run(run)],
     }
     html = build_report(folder.file("results.json").parent, extra)
     folder.file("report.html").write_text(html, encoding="utf-8")

@@ -14,8 +14,10 @@ from BMVascularCore.perfusion.dce import DceSettings, run_dce
 from BMVascularCore.perfusion.dsc import DscSettings, run_dsc
 from BMVascularCore.perfusion.t1 import fit_vfa
 from BMVascularCore.phenotype import assess_lesions
+from BMVascularCore.planning.pyramid import Side
 from BMVascularCore.progress import share_of, silent
 from BMVascularCore.study.alignment import Alignment, align, from_t1c, to_t1c
+from BMVascularCore.study.protocol import facts_of_image
 from BMVascularCore.volume import Volume, resample
 
 # pre-contrast T1 of tissue where a study has no variable-flip-angle set; said in the notes
@@ -36,12 +38,15 @@ class Anatomy:
     alignments : dict
         Role to Alignment.
     notes : list of str
+    side : Side
+        The T1c prepared for alignment.
     """
 
     t1c: Volume
     images: dict
     alignments: dict
     notes: list = field(default_factory=list)
+    side: Side = None
 
     def on_t1c(self, role):
         """An image resampled onto the T1c's grid, None when absent."""
@@ -64,9 +69,8 @@ def read_anatomy(timepoint, progress=None):
     """
     progress = progress or silent
     t1c = timepoint.first("T1c").read()
-    anatomy = Anatomy(
-        t1c, {"T1c": t1c}, {"T1c": Alignment(None, 0.0, "")}, list(t1c.meta.get("warnings", []))
-    )
+    still = {"T1c": Alignment(None, 0.0, "")}
+    anatomy = Anatomy(t1c, {"T1c": t1c}, still, list(t1c.meta.get("warnings", [])), Side.of_volume(t1c))
     present = [role for role in ANATOMY if timepoint.first(role) is not None]
     for number, role in enumerate(present):
         progress(number / len(present), f"aligning {role}")
@@ -76,7 +80,7 @@ def read_anatomy(timepoint, progress=None):
             anatomy.notes.append(f"{role} is not used: {error}")
             continue
         anatomy.images[role] = image
-        anatomy.alignments[role] = align(t1c, image)
+        anatomy.alignments[role] = align(anatomy.side, image)
         anatomy.notes.append(anatomy.alignments[role].note)
     return anatomy
 
@@ -111,6 +115,8 @@ class Perfusion:
     geometry : Geometry
     alignment : Alignment
     warnings : list of str
+    facts : SeriesFacts
+        How the series was acquired, for the protocol check.
     """
 
     kind: str
@@ -118,6 +124,7 @@ class Perfusion:
     geometry: object
     alignment: Alignment
     warnings: list
+    facts: object = None
 
     def native(self, name):
         """One map in its own voxels, placed in T1c space; None when it was not computed."""
@@ -194,7 +201,7 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
     series.array = np.asarray(series.array, np.float32)
-    alignment = align(anatomy.t1c, _baseline_image(series, 3, 5))
+    alignment = align(anatomy.side, _baseline_image(series, 3, 5))
     settings = DscSettings(preload=_preload(timepoint.context.get("protocol", {})))
     exclude = lesion_exclusion(segmentation, series.geometry, alignment)
     result = run_dsc(series, settings, exclude=exclude, progress=share_of(progress, 0.35, 1.0))
@@ -204,6 +211,7 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
         series.geometry,
         alignment,
         [*series.meta.get("warnings", []), alignment.note, *result.warnings],
+        facts_of_image("DSC", timepoint.label, series),
     )
 
 
@@ -225,7 +233,7 @@ def dce_stage(timepoint, anatomy, progress=None):
         return None
     progress = progress or silent
     series = source.read(share_of(progress, 0.0, 0.2))
-    alignment = align(anatomy.t1c, _baseline_image(series, 0, 3))
+    alignment = align(anatomy.side, _baseline_image(series, 0, 3))
     notes = [*series.meta.get("warnings", []), alignment.note]
     t1_s, t1_note = t1_stage(timepoint, series)
     if t1_note:
@@ -242,7 +250,12 @@ def dce_stage(timepoint, anatomy, progress=None):
         result.maps["t1"] = t1_s
         result.units["t1"] = "s"
     return Perfusion(
-        "dce", result, series.geometry, alignment, [note for note in [*notes, *result.warnings] if note]
+        "dce",
+        result,
+        series.geometry,
+        alignment,
+        [note for note in [*notes, *result.warnings] if note],
+        facts_of_image("DCE", timepoint.label, series),
     )
 
 

@@ -1,0 +1,127 @@
+"""A pair of images at every resolution level; each side is prepared once and may serve many pairs."""
+
+import numpy as np
+import SimpleITK as sitk
+
+from BMVascularCore.planning.head_mask import head_mask, is_ct, on_grid, prepare
+from BMVascularCore.planning.pose_score import PoseScore
+
+
+class Side:
+    """One image of a pair, with its head mask, resampled to levels when asked.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        Float image.
+    mask : SimpleITK.Image
+        Head mask on a 3 mm grid.
+    """
+
+    def __init__(self, image, mask):
+        self.image, self.mask = image, mask
+        self._images = {}
+        self._masks = {}
+
+    @classmethod
+    def of_volume(cls, volume):
+        """Prepare a Core volume: clamp, find the head.
+
+        Raises
+        ------
+        InputError
+            A flat image, or one without a head.
+        """
+        image = prepare(volume)
+        return cls(image, head_mask(image, is_ct(volume)))
+
+    def at(self, level):
+        """The image around the head at a level's voxel size and smoothing."""
+        key = (level.spacing_mm, level.sigma_mm)
+        if key not in self._images:
+            spacing = max(level.spacing_mm, 0.9 * min(self.image.GetSpacing()))
+            self._images[key] = on_grid(_crop(self.image, _crop_box(self.mask)), spacing, level.sigma_mm)
+        return self._images[key]
+
+    def mask_at(self, level):
+        """The head with 9 mm around it, on :meth:`at`'s grid."""
+        key = (level.spacing_mm, level.sigma_mm)
+        if key not in self._masks:
+            self._masks[key] = nearest_on(sitk.BinaryDilate(self.mask, [3, 3, 3]), self.at(level))
+        return self._masks[key]
+
+
+class Pyramid:
+    """A pair of sides.
+
+    Parameters
+    ----------
+    fixed_side, moving_side : Side
+    """
+
+    def __init__(self, fixed_side, moving_side):
+        self.fixed_side, self.moving_side = fixed_side, moving_side
+        self._scores = {}
+
+    @property
+    def fixed(self):
+        """Fixed image at its own resolution."""
+        return self.fixed_side.image
+
+    @property
+    def moving(self):
+        """Moving image at its own resolution."""
+        return self.moving_side.image
+
+    @property
+    def fixed_mask(self):
+        """Head of the fixed image, 3 mm grid."""
+        return self.fixed_side.mask
+
+    @property
+    def moving_mask(self):
+        """Head of the moving image, 3 mm grid."""
+        return self.moving_side.mask
+
+    def swapped(self):
+        """The same pair with roles exchanged."""
+        return Pyramid(self.moving_side, self.fixed_side)
+
+    def images(self, level):
+        """Fixed and moving image at a level."""
+        return self.fixed_side.at(level), self.moving_side.at(level)
+
+    def mask(self, level):
+        """The fixed head with 9 mm around it, on the fixed image of a level."""
+        return self.fixed_side.mask_at(level)
+
+    def score(self, level):
+        """Quick score of poses at a level (see :class:`pose_score.PoseScore`)."""
+        key = (level.spacing_mm, level.sigma_mm)
+        if key not in self._scores:
+            self._scores[key] = PoseScore(*self.images(level), self.mask(level))
+        return self._scores[key]
+
+
+def nearest_on(mask, reference, transform=None):
+    """A mask on another image's grid; the transform maps points of that image to points of the mask."""
+    return sitk.Resample(
+        mask, reference, transform or sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+    )
+
+
+def _crop_box(mask, margin_mm=18.0):
+    """Physical corners of a mask's box, LPS mm, shape (8, 3)."""
+    index = np.argwhere(sitk.GetArrayViewFromImage(mask))
+    margin = margin_mm / mask.GetSpacing()[0]
+    low, high = index.min(axis=0) - margin, index.max(axis=0) + margin
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
+    return np.array([mask.TransformContinuousIndexToPhysicalPoint(c[::-1].tolist()) for c in corners])
+
+
+def _crop(image, corners_mm):
+    index = np.array([image.TransformPhysicalPointToContinuousIndex(c.tolist()) for c in corners_mm])
+    size = np.array(image.GetSize())
+    low = np.clip(np.floor(index.min(axis=0)), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(index.max(axis=0)) + 1, low + 1, size).astype(int)
+    return image[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
