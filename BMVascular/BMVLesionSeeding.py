@@ -240,8 +240,7 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
             return
         with self.errorsSaid():
             self.begun().settle()
-        self.logic.showCompartments3D(self.timepoint(), self._parameterNode.compartmentsIn3D)
-        self.lesions.fill()
+        self.refresh()
 
     def finishOutstanding(self):
         """Nothing stays half done when the panel is left."""

@@ -172,7 +172,7 @@ def writeCompartments(scene, timepoint, t1cNode, codes):
     if layer is None:
         if node is None:
             node = _segmentation(scene, f"{timepoint} compartments", COMPARTMENT_ROLE, timepoint, t1cNode)
-            showSegmentation(node, outline=False, fill=0.35, width=1)
+            showSegmentation(node, outline=False, fill=0.25, width=1)
         _newLayer(node, codes)
         return node
     inside = arrayOfImageData(layer)

@@ -6,7 +6,7 @@ COLUMNS = (
     ("where", "Where", "Side of the midline, and depth of the centre below the surface of the head in mm."),
     ("volume", "mL", "Volume from the sub-voxel boundary, mL."),
     ("size", "mm", "Longest diameter in an axial plane x its perpendicular (RANO-BM), mm."),
-    ("parts", "Enh/core/oed", "Enhancing part / non-enhancing core / oedema, mL. – where not measurable."),
+    ("parts", "Parts mL", "Enhancing part / non-enhancing core / oedema, mL. – where not measurable."),
     ("confidence", "Conf.", "How far the outline can be trusted; the reasons stand below the table."),
     ("review", "Review", "How far a person has looked at it."),
 )

@@ -24,7 +24,7 @@ class LesionSection:
 
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
-        self._rows, self._filling = [], False
+        self._rows, self._cells, self._filling = [], None, False
         for name, action in (
             ("previous", self.onPrevious),
             ("next", self.onNext),
@@ -49,19 +49,30 @@ class LesionSection:
     def fill(self):
         """Show the lesions, the selection kept, and what the buttons may do."""
         rows = self.panel.logic.rows(self.panel.timepoint())
-        table, chosen = self.ui.lesionTable, self.parameters.selectedLesion
+        cells = [cellsOf(row) for row in rows]
         self._filling, self._rows = True, rows
-        fillTable(table, [cellsOf(row) for row in rows], [column[:2] for column in COLUMNS])
+        # a table that is not filled anew keeps what a person is doing with it
+        if cells != self._cells:
+            self._cells = cells
+            self._fillCells(rows, cells)
+        ids = [row["segment_id"] for row in rows]
+        chosen = self.parameters.selectedLesion
+        if chosen in ids:
+            self.ui.lesionTable.selectRow(ids.index(chosen))
+        else:
+            self.ui.lesionTable.clearSelection()
+        self._filling = False
+        self._showState()
+
+    def _fillCells(self, rows, cells):
+        table = self.ui.lesionTable
+        fillTable(table, cells, [column[:2] for column in COLUMNS])
         for number, (_key, _heading, tip) in enumerate(COLUMNS):
             table.horizontalHeaderItem(number).setToolTip(tip)
         flags = qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsEditable
         for number, row in enumerate(rows):
             table.item(number, 0).setFlags(flags)
             self._tint(number, row)
-            if row["segment_id"] == chosen:
-                table.selectRow(number)
-        self._filling = False
-        self._showState()
 
     def _tint(self, number, row):
         colors = {
@@ -170,6 +181,13 @@ class LesionSection:
         if self._filling or item.column() != 0:
             return
         lesionId, name = self._rows[item.row()]["segment_id"], item.text()
+        # the table is filled anew afterwards: not while it still works on this item
+        qt.QTimer.singleShot(0, lambda: self._rename(lesionId, name))
+
+    def _rename(self, lesionId, name):
+        if self.parameters is None:
+            return
+        self._cells = None
         with self.panel.errorsSaid():
             reading = self.panel.reading()
             if reading is not None:

@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from lesion_scene import lesion_images, lesion_panel  # noqa: F401 - fixtures
 
 TESTING = Path(__file__).resolve().parents[2]
 if str(TESTING) not in sys.path:

@@ -2,52 +2,35 @@
 
 import numpy as np
 import pytest
+from lesion_scene import click, lesions, seeds_of, texts
+
+pytest.importorskip("slicer")
+from BMVascularLib.segments import segmentIds
+from BMVascularLib.studyNodes import firstOf
 
 
 @pytest.fixture
-def panel(module, filled, host):
-    """The panel on the simulated patient, first time point."""
-    module("BMVLesionSeeding")
-    return host.open("BMVLesionSeeding")
+def panel(lesion_panel):
+    return lesion_panel
 
 
-def seeds_of(patient, number=0):
-    return [(s["name"], tuple(s["ras"])) for s in patient.timepoints[number].seeds]
+@pytest.fixture
+def images(lesion_images):
+    return lesion_images
 
 
-def click(host, panel, ras):
-    """Place mode by its button, one click, and what follows of it."""
-    if not panel.ui.placeWidget.placeModeEnabled:
-        host.click(panel.ui.placeButton)
-    host.place(ras)
-    host.process(0.02)
-    panel.finishOutstanding()
-
-
-def texts(table):
-    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
-
-
-def lesions(host, timepoint="TP1"):
-    from BMVascularLib.studyNodes import firstOf
-
-    return firstOf(host.slicer.mrmlScene, "lesions", timepoint)
-
-
-def test_images_are_found_by_role(panel, filled):
-    assert panel.ui.t1cSelector.currentNode() is filled["TP1", "T1c"]
-    assert panel.ui.swiSelector.currentNode() is filled["TP1", "SWI"]
+def test_images_are_found_by_role(panel, images):
+    assert panel.ui.t1cSelector.currentNode() is images["TP1", "T1c"]
+    assert panel.ui.swiSelector.currentNode() is images["TP1", "SWI"]
     assert [panel.ui.timepointCombo.itemText(n) for n in range(panel.ui.timepointCombo.count)] == [
         "TP1",
         "TP2",
     ]
 
 
-def test_a_click_gives_a_lesion(host, panel, small_patient, filled):
-    from BMVascularLib.segments import segmentIds
-    from BMVascularLib.studyNodes import firstOf
+def test_a_click_gives_a_lesion(host, panel, small_patient, images):
 
-    _, ras = seeds_of(small_patient)[1]
+    ras = seeds_of(small_patient)[1][1]
     click(host, panel, ras)
     node = lesions(host)
     assert segmentIds(node) == ["lesion_1"]
@@ -61,22 +44,22 @@ def test_a_click_gives_a_lesion(host, panel, small_patient, filled):
     assert firstOf(host.slicer.mrmlScene, "compartments", "TP1") is not None
     table = firstOf(host.slicer.mrmlScene, "lesionTable", "TP1")
     assert table.GetNumberOfRows() == 1
-    assert filled["TP1", "seeds"].GetNthControlPointLabel(len(seeds_of(small_patient))) == rows[0][0]
+    assert images["TP1", "seeds"].GetNthControlPointLabel(len(seeds_of(small_patient))) == rows[0][0]
 
 
-def test_a_click_in_air_is_one_sentence(host, panel, filled):
-    before = filled["TP1", "seeds"].GetNumberOfControlPoints()
+def test_a_click_in_air_is_one_sentence(host, panel, images):
+    before = images["TP1", "seeds"].GetNumberOfControlPoints()
     host.click(panel.ui.placeButton)
     nodes = host.slicer.mrmlScene.GetNumberOfNodes()
     click(host, panel, (0, 150, 100))
     assert "lies outside" in panel.ui.statusLabel.text
-    assert filled["TP1", "seeds"].GetNumberOfControlPoints() == before
+    assert images["TP1", "seeds"].GetNumberOfControlPoints() == before
     assert host.slicer.mrmlScene.GetNumberOfNodes() == nodes
     assert texts(panel.ui.lesionTable) == []
     assert host.messages.take() == []
 
 
-def test_a_click_where_nothing_enhances(host, panel, filled, small_patient):
+def test_a_click_where_nothing_enhances(host, panel, images, small_patient):
     click(host, panel, seeds_of(small_patient)[1][1])
     before = texts(panel.ui.lesionTable)
     click(host, panel, (-14.0, 20.0, 36.0))
@@ -85,8 +68,7 @@ def test_a_click_where_nothing_enhances(host, panel, filled, small_patient):
     assert panel.ui.undoButton.enabled
 
 
-def test_undo_takes_back_a_click(host, panel, small_patient, filled):
-    from BMVascularLib.segments import segmentIds
+def test_undo_takes_back_a_click(host, panel, small_patient, images):
 
     for _, ras in seeds_of(small_patient)[1:3]:
         click(host, panel, ras)
@@ -94,15 +76,15 @@ def test_undo_takes_back_a_click(host, panel, small_patient, filled):
     host.click(panel.ui.undoButton)
     assert texts(panel.ui.lesionTable) == [first]
     assert segmentIds(lesions(host)) == ["lesion_1"]
-    assert filled["TP1", "seeds"].GetNumberOfControlPoints() == len(seeds_of(small_patient)) + 1
+    assert images["TP1", "seeds"].GetNumberOfControlPoints() == len(seeds_of(small_patient)) + 1
     host.click(panel.ui.undoButton)
     assert texts(panel.ui.lesionTable) == [] and segmentIds(lesions(host)) == []
     assert not panel.ui.undoButton.enabled
 
 
-def test_a_moved_seed_moves_its_lesion(host, panel, small_patient, filled):
+def test_a_moved_seed_moves_its_lesion(host, panel, small_patient, images):
     """The second point moves; the first is deleted before, so that positions in the list shift."""
-    seeds, node = seeds_of(small_patient), filled["TP1", "seeds"]
+    seeds, node = seeds_of(small_patient), images["TP1", "seeds"]
     for _, ras in seeds[1:3]:
         click(host, panel, ras)
     names = [row[0] for row in texts(panel.ui.lesionTable)]
@@ -121,8 +103,8 @@ def test_a_moved_seed_moves_its_lesion(host, panel, small_patient, filled):
     assert np.linalg.norm(np.subtract(centre, seeds[4][1])) < 12
 
 
-def test_a_seed_moved_into_air_goes_back(host, panel, small_patient, filled):
-    ras, node = seeds_of(small_patient)[1][1], filled["TP1", "seeds"]
+def test_a_seed_moved_into_air_goes_back(host, panel, small_patient, images):
+    ras, node = seeds_of(small_patient)[1][1], images["TP1", "seeds"]
     click(host, panel, ras)
     before = texts(panel.ui.lesionTable)
     last = node.GetNumberOfControlPoints() - 1
@@ -134,8 +116,8 @@ def test_a_seed_moved_into_air_goes_back(host, panel, small_patient, filled):
     assert node.GetNthControlPointPositionWorld(last) == pytest.approx(ras)
 
 
-def test_a_point_on_the_cursor_is_no_click(host, panel, filled):
-    node = filled["TP1", "seeds"]
+def test_a_point_on_the_cursor_is_no_click(host, panel, images):
+    node = images["TP1", "seeds"]
     index = node.AddNControlPoints(1, "", (0.0, 0.0, 40.0)) if hasattr(node, "AddNControlPoints") else -1
     node.SetNthControlPointPosition(
         node.GetNumberOfControlPoints() - 1, 0.0, 0.0, 40.0, host.slicer.vtkMRMLMarkupsNode.PositionPreview
@@ -147,9 +129,9 @@ def test_a_point_on_the_cursor_is_no_click(host, panel, filled):
     assert texts(panel.ui.lesionTable) == []
 
 
-def test_cancel_of_the_preparation_leaves_the_scene(host, panel, small_patient, filled):
+def test_cancel_of_the_preparation_leaves_the_scene(host, panel, small_patient, images):
     host.click(panel.ui.placeButton)
-    node, nodes = filled["TP1", "seeds"], host.slicer.mrmlScene.GetNumberOfNodes()
+    node, nodes = images["TP1", "seeds"], host.slicer.mrmlScene.GetNumberOfNodes()
     points = node.GetNumberOfControlPoints()
     timer = host.cancelNextProgress()
     host.place(seeds_of(small_patient)[1][1])
@@ -160,7 +142,7 @@ def test_cancel_of_the_preparation_leaves_the_scene(host, panel, small_patient, 
     assert panel.begun() is None, panel.ui.statusLabel.text
 
 
-def test_include_and_exclude_clicks(host, panel, small_patient, filled):
+def test_include_and_exclude_clicks(host, panel, small_patient, images):
     ras = seeds_of(small_patient)[0][1]
     click(host, panel, ras)
     whole = float(texts(panel.ui.lesionTable)[0][2])
@@ -169,7 +151,7 @@ def test_include_and_exclude_clicks(host, panel, small_patient, filled):
     assert len(texts(panel.ui.lesionTable)) == 1
     less = float(texts(panel.ui.lesionTable)[0][2])
     assert less < 0.9 * whole
-    node = filled["TP1", "seeds"]
+    node = images["TP1", "seeds"]
     assert node.GetNthControlPointDescription(node.GetNumberOfControlPoints() - 1) == "exclude"
     host.click(panel.ui.undoButton)
     assert float(texts(panel.ui.lesionTable)[0][2]) == whole
