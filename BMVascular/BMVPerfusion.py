@@ -149,9 +149,9 @@ class BMVPerfusionWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKObserv
             return
         self._followChoices(p)
         isDsc = p.kind is Kind.DSC
-        for name in ("dscPage", "dscAifBox", "dscAifBoxLabel"):
+        for name in ("dscPage", "dscAifBox"):
             getattr(self.ui, name).visible = isDsc
-        for name in ("dcePage", "dceAifBox", "dceAifBoxLabel"):
+        for name in ("dcePage", "dceAifBox"):
             getattr(self.ui, name).visible = not isDsc
         self.ui.t10Box.enabled = p.t1 is T1.FIXED
         if self.logic.aifOf(p) == "points" and p.aifPoints is None:

@@ -11,7 +11,8 @@ _COLORS = {
     "fit": (0.84, 0.37, 0.0),
     "residual": (0.55, 0.55, 0.55),
     "baseline": (0.0, 0.45, 0.70),
-    "first pass": (0.80, 0.47, 0.65),
+    "rCBV window": (0.80, 0.47, 0.65),
+    "iAUGC60 window": (0.80, 0.47, 0.65),
     "input function": (0.84, 0.37, 0.0),
     "brain": (0.55, 0.55, 0.55),
 }
@@ -94,7 +95,7 @@ class CurveChart:
         series.SetMarkerStyle(series.MarkerStyleCircle if points else series.MarkerStyleNone)
         series.SetMarkerSize(5)
         series.SetLineStyle(series.LineStyleNone if points else series.LineStyleSolid)
-        series.SetLineWidth(5 if name in ("baseline", "first pass") else 2)
+        series.SetLineWidth(5 if name == "baseline" or name.endswith("window") else 2)
 
 
 def _fill(table, x, y):
@@ -175,7 +176,7 @@ def curvesOf(found):
     level = low - 0.06 * (float(np.ptp(finite)) if len(finite) else 1.0)
     if found.fit is not None:
         level = min(level, float(found.residual.min()))
-    for name, (first, stop) in (("baseline", found.baseline), ("first pass", found.first_pass)):
+    for name, (first, stop) in (("baseline", found.baseline), (found.window_name, found.window)):
         ends = times[[first, min(stop, len(times)) - 1]]
         curves[name] = (ends, np.full(2, level))
     return curves

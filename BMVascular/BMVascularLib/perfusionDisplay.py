@@ -5,7 +5,7 @@ import slicer
 
 from BMVascularLib import display
 from BMVascularLib.layouts import READING, showLayout
-from BMVascularLib.perfusionNodes import MADE_BY, MAKER, SHOWN_FIRST, mapFacts, reasonOf
+from BMVascularLib.perfusionNodes import MADE_BY, MAKER, SHOWN_FIRST, legendFacts, mapFacts, reasonOf
 from BMVascularLib.perfusionRun import lesionTable
 from BMVascularLib.studyNodes import REASON, nodesOf, roleOf, setRole
 from BMVascularLib.tables import rowsOfTable, setTable
@@ -71,8 +71,7 @@ def showLegend(node, shown):
     """Legend of a map or a flag map; made again where a loaded scene lost it."""
     legend = display.legendOf(node)
     if legend is None and shown:
-        title, unit = titleOfMap(node)
-        legend = display.addColorLegend(node, title, unit)
+        legend = display.addColorLegend(node, *legendFacts(roleOf(node)))
     if legend is not None:
         flags = node.IsA("vtkMRMLLabelMapVolumeNode")
         if shown and not flags:

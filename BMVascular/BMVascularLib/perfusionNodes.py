@@ -54,6 +54,20 @@ _MORE_MAPS = {
     "se_ktrans": ("Standard error of Ktrans", "1/min", (0.0, 0.05), "Signal"),
     "t1map": ("T1 before contrast", "s", (0.0, 3.0), "Signal"),
 }
+# short words for legends, which must leave room for the anatomy
+_LEGENDS = {
+    "nrcbv": ("nRCBV", "ratio"),
+    "rcbv": ("rCBV", "mL/100 mL"),
+    "rcbv_uncorrected": ("rCBV raw", "mL/100 mL"),
+    "srcbv": ("sRCBV", "scale"),
+    "k2": ("K2", "1/s"),
+    "cbf": ("CBF rel.", "mL/100 g/min"),
+    "ph": ("PH", "1/s"),
+    "nph": ("nPH", "ratio"),
+    "delay": ("Delay", "s"),
+    "washin": ("Wash-in", "ratio"),
+    "t1map": ("T1", "s"),
+}
 SHOWN_FIRST = ("nrcbv", "ktrans", "washin")
 
 
@@ -258,6 +272,14 @@ def mapFacts(role, array):
     return title, unit, window, colors
 
 
+def legendFacts(role):
+    """Short title and unit of a map for its legend."""
+    if role.startswith("se_"):
+        title, unit = legendFacts(role[3:])
+        return f"SE {title}", unit
+    return _LEGENDS.get(role) or mapFacts(role, np.zeros(0))[:2]
+
+
 def addMaps(sequence, result, kind, alignment=None, t1c=None):
     """Add the maps and the flag map of a result to the scene, with roles, units, colours and legends.
 
@@ -330,7 +352,7 @@ def _mapNode(scene, volume, role, timepoint, kind):
     node.SetAttribute(MADE_BY, MAKER)
     low, high = window
     display.showMap(node, low, high, colors, threshold=low + 0.02 * (high - low) if low >= 0 else low)
-    display.addColorLegend(node, title, unit)
+    display.addColorLegend(node, *legendFacts(role))
     return node
 
 

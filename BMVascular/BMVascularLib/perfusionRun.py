@@ -11,6 +11,7 @@ from BMVascularCore.perfusion.lesion_table import lesion_rows
 from BMVascularCore.progress import silent
 from BMVascularLib import perfusionNodes as nodes
 from BMVascularLib.segments import labelsOfNode
+from BMVascularLib.sequences import headerTimes
 from BMVascularLib.studyNodes import factsOf, timepointOf
 from BMVascularLib.volumes import arrayOfImageData, geometryOfNode
 
@@ -119,6 +120,8 @@ def problemOf(job):
         return f"Choose the {job.kind} series."
     if job.sequence.GetNumberOfDataNodes() < 8:
         return f"{job.sequence.GetName()} has {job.sequence.GetNumberOfDataNodes()} frames; a dynamic series is wanted."
+    if headerTimes(job.sequence) is None and not job.times.strip():
+        return "The frame times are missing: type the seconds per frame under Protocol."
     protocol = protocolOf(job)
     if job.kind == "DSC" and protocol["te_ms"][0] is None:
         return "The echo time is missing: type it under Protocol."

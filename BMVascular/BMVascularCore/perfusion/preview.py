@@ -49,8 +49,10 @@ class VoxelCurve:
     fit : ndarray, shape (t,), or None
         What the model gives; None without a fit.
     unit : str
-    baseline, first_pass : (int, int)
-        Frames [first, stop) before the bolus, and of its first passage.
+    baseline, window : (int, int)
+        Frames [first, stop) before the bolus, and those that are integrated.
+    window_name : str
+        What they are integrated for.
     values : list of (str, float, float, str)
         Name, value, standard error (NaN without one), unit.
     reason : str
@@ -63,7 +65,8 @@ class VoxelCurve:
     fit: np.ndarray | None
     unit: str
     baseline: tuple
-    first_pass: tuple
+    window: tuple
+    window_name: str
     values: list = field(default_factory=list)
     reason: str = ""
 
@@ -131,8 +134,9 @@ class DscPreview:
         run, bolus = self.run, self.bolus
         flat = np.ravel_multi_index(tuple(voxel), run.shape)
         raw = run.source.raw([flat])
-        windows = (bolus.baseline.start, bolus.baseline.stop), (bolus.start, bolus.first_pass_end + 1)
-        out = VoxelCurve(self.times_s, raw[:, 0].astype(float), None, None, self.unit, *windows)
+        baseline = (bolus.baseline.start, bolus.baseline.stop)
+        signal = raw[:, 0].astype(float)
+        out = VoxelCurve(self.times_s, signal, None, None, self.unit, baseline, run.window, "rCBV window")
         if not run.brain.flat[flat]:
             out.reason = "outside the brain mask"
         bits = int(run.sorted.flags.flat[flat])
@@ -228,7 +232,9 @@ class DcePreview:
         signal = work.flat[:, flat].astype(float)
         first, stop = work.baseline
         end = int(np.searchsorted(self.times_s, self.times_s[stop - 1] + 60.0, side="right"))
-        out = VoxelCurve(self.times_s, signal, None, None, "mM", (first, stop), (stop - 1, end))
+        out = VoxelCurve(
+            self.times_s, signal, None, None, "mM", (first, stop), (stop - 1, end), "iAUGC60 window"
+        )
         if not work.mask.flat[flat]:
             out.reason = DCE_FLAGS[1]
         base = signal[first:stop].mean()

@@ -335,3 +335,74 @@ def test_population_function_and_fixed_t1_are_named(host, panel, small_patient):
     assert "Parker 2006" in panel.ui.methodsEdit.plainText
     assert "assumed T1 of 1.2 s" in panel.ui.methodsEdit.plainText
     assert "only relative" in panel.ui.warningsLabel.text
+
+
+def test_missing_frame_times_are_asked_for(host, panel):
+    host.clear()
+    series = addDsc(host)
+    # as Slicer's own import leaves it: frame numbers without a unit
+    series.SetIndexUnit("")
+    panel = host.open("BMVPerfusion")
+    assert "frame times are missing" in panel.ui.applyButton.toolTip
+    assert panel.ui.applyButton.enabled is False
+    assert panel.ui.protocolButton.collapsed is False
+    panel.ui.timesEdit.text = "1.5"
+    assert "40 frames, 1.5 s each, 58.5 s in all (typed in)" in panel.ui.protocolLabel.text
+    host.click(panel.ui.applyButton)
+    assert panel.ui.mapBox.count > 5
+
+
+def lesionsOfPatient(host, patient, shift):
+    """Table of the DSC run, with T1c and lesions placed in planning space by a shift."""
+    import vtk
+
+    from BMVascularLib.perfusionNodes import exclusionOf
+
+    host.clear()
+    scene = host.slicer.mrmlScene
+    nodes_ = addPatient(scene, patient)
+    if shift:
+        above = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "T1c to CT")
+        matrix = vtk.vtkMatrix4x4()
+        matrix.SetElement(0, 3, shift)
+        above.SetMatrixTransformToParent(matrix)
+        for name in ("T1c", "lesions"):
+            nodes_[name].SetAndObserveTransformNodeID(above.GetID())
+    panel = host.open("BMVPerfusion")
+    panel.ui.motionBox.currentIndex = 2
+    host.click(panel.ui.applyButton)
+    chain = []
+    above = panel._map().GetParentTransformNode()
+    while above is not None:
+        chain.append(above.GetName())
+        above = above.GetParentTransformNode()
+    return table(panel.ui.lesionTable), chain, exclusionOf(nodes_["lesions"], nodes_["DSC"])
+
+
+def test_maps_follow_the_t1c_into_planning_space(host, panel, small_patient):
+    here, chain, exclude = lesionsOfPatient(host, small_patient, 0.0)
+    assert chain == ["TP1 DSC to T1c"]
+    there, chain, moved = lesionsOfPatient(host, small_patient, 35.0)
+    assert chain == ["TP1 DSC to T1c", "T1c to CT"]
+    assert there == here
+    assert exclude.sum() > 500 and (exclude == moved).mean() > 0.999
+
+
+def test_exclusion_knows_a_motion_that_the_scene_does_not_know_yet(host, panel, small_patient):
+    from BMVascularLib import perfusionNodes
+
+    host.clear()
+    nodes_ = addPatient(host.slicer.mrmlScene, small_patient)
+    series = perfusionNodes.readSeries(nodes_["DSC"])
+    motion = perfusionNodes.alignmentOf(nodes_["DSC"], series, nodes_["T1c"])
+    before = perfusionNodes.exclusionOf(nodes_["lesions"], nodes_["DSC"], motion, nodes_["T1c"])
+    truth = small_patient.timepoints[0].truth.volumes["perfusion_lesion"].array > 0.5
+    # shares of lesion in single voxels beyond the labels stay outside
+    assert before[truth].mean() > 0.97
+    bare = perfusionNodes.exclusionOf(nodes_["lesions"], nodes_["DSC"], margin_mm=0.0)
+    moved = perfusionNodes.exclusionOf(nodes_["lesions"], nodes_["DSC"], motion, nodes_["T1c"], margin_mm=0.0)
+
+    def overlap(mask):
+        return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+
+    assert overlap(moved) > overlap(bare) and overlap(moved) > 0.9
