@@ -239,7 +239,15 @@ class BMVPhenotypeWidget(PhenotypeDisplay, PanelLifeCycle, ScriptedLoadableModul
         """Values under the cursor."""
         ras = [0.0, 0.0, 0.0]
         inside = caller.GetCursorPositionRAS(ras)
-        self.ui.probeLabel.text = self.logic.probeText(self.timepoint, ras) if inside else "–"
+        self.ui.probeLabel.text = self.logic.probeText(self._timepointUnder(caller), ras) if inside else "–"
+
+    def _timepointUnder(self, crosshair):
+        """The time point of the view that the cursor is in."""
+        from BMVascularLib.phenotypeViews import timepointOfView
+
+        view = crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0])
+        name = view.GetLayoutName() if view is not None else ""
+        return timepointOfView(slicer.mrmlScene, name, self.timepoint)
 
 
 class BMVPhenotypeLogic(ScriptedLoadableModuleLogic):
@@ -334,9 +342,15 @@ class BMVPhenotypeLogic(ScriptedLoadableModuleLogic):
             share_of(progress, 0.1, 0.95),
             names=inputs.names,
         )
+        shells = None
+        if self.hasShells(timepoint):
+            shells = phenotypeOverlays.shellVolume(inputs, self.table().rules, share_of(progress, 0.95, 1.0))
+        # nothing raises from here on: the scene is changed as a whole or not at all
         for kind in phenotypeOverlays.SURFACES:
             phenotypeOverlays.removeSurfaces(scene, timepoint, kind)
         phenotypeNodes.storeResult(scene, timepoint, assessment, context)
+        if shells is not None:
+            phenotypeOverlays.storeShells(scene, timepoint, shells)
         return self.result(timepoint)
 
     def result(self, timepoint):
@@ -408,6 +422,12 @@ class BMVPhenotypeLogic(ScriptedLoadableModuleLogic):
         application.PropagateTableSelection()
         application.PropagatePlotChartSelection()
         return before
+
+    def updateReading(self, timepoint, lesion):
+        """Chart and table of the reading layout follow the result and the chosen lesion."""
+        from BMVascularLib.phenotypeViews import updateReading
+
+        updateReading(slicer.mrmlScene, timepoint, self.result(timepoint), lesion)
 
     def showFollowUp(self):
         """Two time points side by side; returns the layout before."""

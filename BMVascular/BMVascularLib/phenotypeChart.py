@@ -131,7 +131,10 @@ class _Chart:
         """The balance of all evidence against the limits of the labels."""
         value = lesion["balance"]["e"]
         write(self.draw, (_MARGIN, y + 6), "Balance of all groups", 12, INK)
-        text = "not measurable" if value is None else f"{value:+.2f}, coverage {lesion['coverage']:.2f}"
+        if lesion["stability"] is None:
+            value, text = None, "withheld, as the label is"
+        else:
+            text = "not measurable" if value is None else f"{value:+.2f}, coverage {lesion['coverage']:.2f}"
         write(self.draw, (_MARGIN, y + 22), text, 12, FAINT)
         self.draw.rectangle((self.x(-1), y + 10, self.x(1), y + 22), fill=(240, 242, 245), outline=GRID)
         if value is not None:
@@ -194,14 +197,18 @@ def scaleBar(metric, limits, width=330):
 
 
 def namesBar(names, colors, width=330):
-    """Legend of named colours, one a line."""
-    image = Image.new("RGB", (width, 10 + 18 * len(names)), PAPER)
+    """Legend of named colours; long names break."""
+    broken = [wrap(name, 12, width - 2 * _MARGIN - 24) for name in names]
+    image = Image.new("RGB", (width, 12 + sum(3 + 15 * len(lines) for lines in broken)), PAPER)
     draw = ImageDraw.Draw(image)
-    for line, (name, color) in enumerate(zip(names, colors, strict=True)):
-        y = 6 + 18 * line
+    y = 6
+    for lines, color in zip(broken, colors, strict=True):
         box = tuple(round(255 * part) for part in color[:3])
         draw.rectangle((_MARGIN, y, _MARGIN + 14, y + 12), fill=box, outline=FAINT)
-        write(draw, (_MARGIN + 22, y - 1), name, 12, INK)
+        for line in lines:
+            write(draw, (_MARGIN + 22, y - 1), line, 12, INK)
+            y += 15
+        y += 3
     return image
 
 

@@ -318,6 +318,16 @@ def _lesionInputs(entry):
     return LesionInputs(entry["name"], entry["label"], values, entry["facts"], entry["set_aside"])
 
 
+def lesionsChanged(scene, timepoint, result):
+    """True when lesions were added, removed or renamed since a result was made."""
+    node = nodeOf(scene, LESIONS, timepoint)
+    if node is None:
+        return True
+    segmentation = node.GetSegmentation()
+    names = {segmentation.GetSegment(segmentId).GetName() for segmentId in segmentIds(node)}
+    return names != {lesion["name"] for lesion in result.lesions}
+
+
 def segmentOf(node, name):
     """Id of the segment of a lesion, None when there is none."""
     segmentation = node.GetSegmentation()

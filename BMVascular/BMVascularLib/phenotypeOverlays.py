@@ -17,6 +17,7 @@ from BMVascularLib.phenotypeNodes import (
     placeBelowTimepoint,
     storeLabels,
 )
+from BMVascularLib.phenotypeText import shownStability
 from BMVascularLib.segments import labelsOfNode, segmentIds
 from BMVascularLib.surfaces import addHeadSurface, addModel, surfaceOfArray
 from BMVascularLib.volumes import volumeOfNode
@@ -92,8 +93,10 @@ def metrics(rules):
 
 def metricValues(lesions, metric):
     """Value of a metric by lesion name; None where it is not measurable."""
-    if metric.key in ("stability", "coverage"):
-        return {lesion["name"]: lesion[metric.key] for lesion in lesions}
+    if metric.key == "stability":
+        return {lesion["name"]: shownStability(lesion) for lesion in lesions}
+    if metric.key == "coverage":
+        return {lesion["name"]: lesion["coverage"] for lesion in lesions}
     return {
         lesion["name"]: next((row["value"] for row in lesion["evidence"] if row["input"] == metric.key), None)
         for lesion in lesions

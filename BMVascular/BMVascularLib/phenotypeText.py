@@ -3,6 +3,7 @@
 from html import escape
 
 from BMVascularCore.phenotype import load_table
+from BMVascularCore.phenotype.score import INSUFFICIENT
 
 _VERIFIED = {
     "yes": "",
@@ -10,6 +11,19 @@ _VERIFIED = {
     "from memory": " [from memory, not verified]",
     "assumption": " [design choice]",
 }
+
+
+def shownStability(lesion):
+    """Rule stability to show, None where it says nothing: the label is withheld or too little was measured."""
+    return None if lesion["rule_label"] == INSUFFICIENT else lesion["stability"]
+
+
+def stabilityWords(lesion):
+    """Rule stability in words for a table."""
+    if lesion["stability"] is None:
+        return "withheld"
+    shown = shownStability(lesion)
+    return "too few" if shown is None else f"{shown:.2f}"
 
 
 def lesionHtml(lesion, treatmentNote=True):
@@ -41,12 +55,14 @@ def lesionHtml(lesion, treatmentNote=True):
 
 
 def _summary(lesion):
-    stability = "withheld" if lesion["stability"] is None else f"{lesion['stability']:.2f}"
+    stability = stabilityWords(lesion).replace("too few", "does not apply (too few inputs)")
     shares = ", ".join(f"{name} {share:.2f}" for name, share in sorted(lesion["label_shares"].items()))
+    # a withheld label must not come in by the back door
+    drawn = "" if shownStability(lesion) is None else f"<br/>Share of draws: {escape(shares)}."
     flags = f"<br/>Flags: {escape('; '.join(lesion['flags']))}" if lesion["flags"] else ""
     return (
         f"<p>Rule stability {stability}, coverage {lesion['coverage']:.2f}, tier {lesion['tier']}."
-        f"<br/>Share of draws: {escape(shares)}.{flags}</p>"
+        f"{drawn}{flags}</p>"
     )
 
 
@@ -90,10 +106,11 @@ def _habitats(lesion):
 
 
 def _treatment(panel):
-    votes = [
-        f"{vote['test']}: {vote['direction']}" + ("" if vote["reliable"] else f" ({vote['caution']})")
-        for vote in panel["votes"]
-    ]
+    votes = []
+    for vote in panel["votes"]:
+        text = f"{vote['title']}: {vote['value']:.3g} against {vote['limit']:g}, favours {vote['favours']}"
+        text += f" (likelihood ratio used {vote['likelihood_ratio_used']:.2g})"
+        votes.append(text if vote["reliable"] else f"{text}; not reliable: {vote['caution']}")
     return _list("Treatment effect against progression", [*votes, panel["text"]])
 
 

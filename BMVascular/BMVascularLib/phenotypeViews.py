@@ -6,6 +6,7 @@ import slicer
 from BMVascularLib import studyNodes
 from BMVascularLib.layouts import FOLLOW_UP, READING, followUpTag, linkSliceViews, showLayout
 from BMVascularLib.phenotypeNodes import lesionCenter, lesionTimepoints, nodeOf
+from BMVascularLib.phenotypeText import stabilityWords
 from BMVascularLib.tables import setTable
 
 PLANES = ("Axial", "Sagittal", "Coronal")
@@ -115,6 +116,14 @@ def showReading(scene, layoutNode, selectionNode, timepoint, result, lesion):
     return before
 
 
+def updateReading(scene, timepoint, result, lesion):
+    """Bring chart and table of the reading layout up to date, where they were made."""
+    if result is None or nodeOf(scene, SUMMARY, timepoint) is None:
+        return
+    summaryTable(scene, timepoint, result)
+    evidencePlot(scene, timepoint, result.lesion(lesion))
+
+
 def showFollowUp(scene, layoutNode):
     """The planes and 3D of the first and the last time point side by side, each with its own lesions.
 
@@ -172,7 +181,7 @@ def summaryTable(scene, timepoint, result):
         {
             "Lesion": lesion["name"],
             "Label": lesion["phenotype"],
-            "Stability": "withheld" if lesion["stability"] is None else f"{lesion['stability']:.2f}",
+            "Stability": stabilityWords(lesion),
             "Coverage": f"{lesion['coverage']:.2f}",
             "Tier": lesion["tier"],
             "Flags": "; ".join(lesion["flags"]),

@@ -30,6 +30,8 @@ class ContextForm:
         ui.treatmentsTable.setHorizontalHeaderLabels(
             [_("Treatment"), _("First day"), _("Last day"), _("Lesions")]
         )
+        for column, width in enumerate((90, 75, 75)):
+            ui.treatmentsTable.setColumnWidth(column, width)
         ui.histologyBox.connect("currentTextChanged(QString)", self._onForm)
         for box in (ui.preloadBox, ui.leakageBox):
             box.connect("currentIndexChanged(int)", self._onForm)

@@ -64,8 +64,8 @@ class PhenotypeDisplay:
         if self._changed("result", (self.timepoint, id(result))):
             self._dropWhatIf()
             self.ui.summaryLabel.text = result.patient["text"] if result else _("Not assessed yet.")
-            self.ui.warningsLabel.text = "\n".join(result.warnings) if result else ""
             tables.fillLimits(self.ui.whatIfTable, self.logic.table(), self._whatIf)
+        self.ui.warningsLabel.text = "\n".join(self._warnings(result))
         if self._changed("lesions", (self.timepoint, id(result), id(self._tried))):
             before = result.lesions if self._tried is not None else ()
             tables.fillLesions(self.ui.lesionsTable, self._shown(), before)
@@ -75,6 +75,15 @@ class PhenotypeDisplay:
             widget.enabled = result is not None
         self.ui.followUpButton.enabled = len(self.logic.timepoints()) > 1
         tables.selectLesion(self.ui.lesionsTable, self._parameterNode.lesion)
+
+    def _warnings(self, result):
+        from BMVascularLib.phenotypeNodes import lesionsChanged
+
+        if result is None:
+            return []
+        if lesionsChanged(slicer.mrmlScene, self.timepoint, result):
+            return [_("The lesions were changed since this assessment: assess them again."), *result.warnings]
+        return result.warnings
 
     def _showEvidence(self):
         from BMVascularLib.phenotypeChart import evidenceChart
@@ -86,10 +95,11 @@ class PhenotypeDisplay:
         if not self._changed("evidence", id(lesion)):
             return
         if lesion is None:
-            self.ui.chartLabel.clear()
+            showPicture(self.ui.chartLabel, None)
             self.ui.chartLabel.text = _("Choose a lesion.")
             self.ui.explanationBrowser.setHtml("")
             return
+        self.logic.updateReading(self.timepoint, name)
         showPicture(self.ui.chartLabel, evidenceChart(lesion, CHART_WIDTH))
         self.ui.explanationBrowser.setHtml(lesionHtml(lesion))
 

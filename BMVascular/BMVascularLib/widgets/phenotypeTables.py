@@ -4,6 +4,7 @@ import qt
 from slicer.i18n import tr as _
 
 from BMVascularLib.phenotypeOverlays import labelColor
+from BMVascularLib.phenotypeText import shownStability, stabilityWords
 from BMVascularLib.phenotypeWhatIf import WhatIf
 from BMVascularLib.widgets.panel import cellText
 from BMVascularLib.widgets.picture import colorIcon
@@ -54,8 +55,9 @@ def fillLesions(widget, lesions, before=()):
 def fitLesionColumns(widget):
     """Widths for a panel: the label gets what the others leave."""
     widget.resizeColumnsToContents()
-    widget.setColumnWidth(1, 138)
-    widget.setColumnWidth(_STABILITY, 92)
+    widget.setColumnWidth(1, 136)
+    widget.setColumnWidth(_STABILITY, 98)
+    widget.resizeRowsToContents()
 
 
 def _setText(widget, row, column, text):
@@ -76,17 +78,18 @@ def _showStability(widget, row, lesion, earlier):
         bar.setRange(0, 100)
         bar.setToolTip(_("Share of random draws of inputs, limits and weights that give this label."))
         widget.setCellWidget(row, _STABILITY, bar)
-    stability = lesion["stability"]
+    stability = shownStability(lesion)
     bar.setValue(0 if stability is None else round(100 * stability))
     bar.setFormat(stabilityText(lesion, earlier))
 
 
 def stabilityText(lesion, earlier=None):
     """Stability of a lesion, with the one before a what-if where it differs."""
-    text = _("withheld") if lesion["stability"] is None else f"{lesion['stability']:.2f}"
-    if earlier is None or earlier["stability"] == lesion["stability"] or earlier["stability"] is None:
+    text = stabilityWords(lesion)
+    before = None if earlier is None else shownStability(earlier)
+    if before is None or before == shownStability(lesion):
         return text
-    return f"{earlier['stability']:.2f} \N{RIGHTWARDS ARROW} {text}"
+    return f"{before:.2f} \N{RIGHTWARDS ARROW} {text}"
 
 
 def selectLesion(widget, name):
@@ -127,7 +130,8 @@ def fillLimits(widget, table, whatIf):
         unit.setFlags(qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled)
         widget.setItem(row, 3, unit)
     widget.resizeColumnsToContents()
-    widget.setColumnWidth(0, 170)
+    for column, width in enumerate((150, 80, 80)):
+        widget.setColumnWidth(column, width)
     widget.blockSignals(False)
 
 

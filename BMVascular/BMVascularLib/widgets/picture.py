@@ -10,6 +10,7 @@ def showPicture(label, image):
     """Show a PIL image in a QLabel, pixel by pixel; an empty label with None."""
     if image is None:
         label.clear()
+        label.setMinimumSize(0, 0)
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"

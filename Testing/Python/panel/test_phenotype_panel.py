@@ -121,6 +121,11 @@ def test_a_treatment_by_day_stops_the_label(host, study):
     host.click(panel.ui.applyButton)
     assert column(panel.ui.lesionsTable, 1) == ["not assessed: treatment effect possible", "VCO-leaning"]
     assert stabilities(panel)[0] == "withheld"
+    choose(panel, 0)
+    text = panel.ui.explanationBrowser.plainText
+    assert text.startswith("M1: not assessed") and "Treatment effect against progression" in text
+    assert "favours" in text and "Rule stability withheld" in text
+    assert "Share of draws" not in text
 
 
 def test_wrong_context_is_said_and_not_kept(host, study):
@@ -197,6 +202,18 @@ def test_an_input_left_out_lowers_coverage(host, panel):
     assert "Ktrans: left out in the what-if" in panel.ui.explanationBrowser.plainText
 
 
+def test_too_few_inputs_show_no_stability(host, panel):
+    import qt
+
+    ids = [spec["id"] for spec in panel.logic.table().rules["inputs"]]
+    for number, key in enumerate(ids):
+        if key not in ("rcbv", "vp_ratio"):
+            panel.ui.whatIfTable.item(number, 0).setCheckState(qt.Qt.Unchecked)
+    assert column(panel.ui.lesionsTable, 1) == ["indeterminate: insufficient inputs"] * 2
+    assert all(text.endswith("too few") for text in stabilities(panel))
+    assert panel.ui.lesionsTable.cellWidget(0, 2).value == 0
+
+
 def test_overlays_follow_the_controls(host, panel):
     ui, scene = panel.ui, host.slicer.mrmlScene
     lesions = withRole(host, "lesions").GetDisplayNode()
@@ -241,6 +258,42 @@ def test_habitats_shells_and_brain_in_3d(host, panel):
     assert set(SURFACES) == {"habitats", SHELLS}
 
 
+def test_a_new_assessment_renews_shells_and_surfaces(host, panel):
+    panel.ui.shellsCheck.checked = True
+    shells = withRole(host, "shells")
+    first = int((host.slicer.util.arrayFromVolume(shells) > 0).sum())
+    withRole(host, "lesions").GetSegmentation().RemoveSegment("segment_2")
+    panel.refresh()
+    assert panel.ui.warningsLabel.text.startswith("The lesions were changed since this assessment")
+    host.click(panel.ui.applyButton)
+    assert column(panel.ui.lesionsTable, 0) == ["M1"]
+    assert "changed since" not in panel.ui.warningsLabel.text
+    assert 0 < int((host.slicer.util.arrayFromVolume(withRole(host, "shells")) > 0).sum()) < first
+
+
+def test_results_follow_the_transform_of_the_lesions(host, study):
+    import vtk
+
+    scene, matrix = host.slicer.mrmlScene, vtk.vtkMatrix4x4()
+    for row, shift in enumerate((10.0, -20.0, 30.0)):
+        matrix.SetElement(row, 3, shift)
+    move = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "move")
+    move.SetMatrixTransformToParent(matrix)
+    for role in ("lesions", "compartments", "T1c", "nrcbv", "ktrans", "vp", "FLAIR"):
+        withRole(host, role).SetAndObserveTransformNodeID(move.GetID())
+    panel = host.open("BMVPhenotype")
+    host.click(panel.ui.applyButton)
+    habitats = withRole(host, "habitats")
+    assert habitats.GetParentTransformNode() is move
+    bounds, wanted = [0.0] * 6, [0.0] * 6
+    habitats.GetRASBounds(bounds)
+    withRole(host, "T1c").GetRASBounds(wanted)
+    assert bounds == pytest.approx(wanted)
+    crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    crosshair.SetCursorPositionRAS([-29.0 + 10, -20.0 - 20, 8.0 + 30])
+    assert panel.ui.probeLabel.text.startswith("M1") and "habitat: leaky" in panel.ui.probeLabel.text
+
+
 def test_the_cursor_reads_maps_and_habitats(host, panel):
     crosshair = host.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     crosshair.SetCursorPositionRAS([-29.0, -20.0, 8.0])
@@ -274,7 +327,7 @@ def test_another_time_point_gives_change(host, panel):
 
 def test_layouts_come_and_go(host, panel):
     from BMVascularLib.layouts import FOLLOW_UP, READING
-    from BMVascularLib.phenotypeExample import addExample
+    from BMVascularLib.phenotypeExample import addExample, twoLesions
 
     choose(panel, 0)
     manager, scene = host.slicer.app.layoutManager(), host.slicer.mrmlScene
@@ -285,13 +338,23 @@ def test_layouts_come_and_go(host, panel):
     selection = host.slicer.app.applicationLogic().GetSelectionNode()
     table = scene.GetNodeByID(selection.GetActiveTableID())
     assert table.GetTable().GetValue(0, 1).ToString() == "angiogenic-dominant"
-    assert scene.GetNodeByID(selection.GetActivePlotChartID()).GetTitle() == "M1: evidence"
-    addExample(scene, "TP2")
+    chart = scene.GetNodeByID(selection.GetActivePlotChartID())
+    assert chart.GetTitle() == "M1: evidence"
+    choose(panel, 1)
+    assert chart.GetTitle() == "M2: evidence"
+    choose(panel, 0)
+    moved = [lesion | {"center": (lesion["center"][0], 0, 12)} for lesion in twoLesions()]
+    addExample(scene, "TP2", moved)
     panel.refresh()
     host.click(panel.ui.followUpButton)
     assert layout.GetViewArrangement() == FOLLOW_UP
     lesions = withRole(host, "lesions").GetDisplayNode()
     assert lesions.GetNumberOfViewNodeIDs() >= 3
+    for tag, place in (("BMVAxial1", (-35, -20, 8)), ("BMVAxial2", (-35, 0, 12))):
+        node = next(
+            n for n in host.slicer.util.getNodesByClass("vtkMRMLSliceNode") if n.GetLayoutName() == tag
+        )
+        assert np.allclose([node.GetSliceToRAS().GetElement(row, 3) for row in range(3)], place, atol=3)
     panel.ui.linkCheck.checked = True
     composite = manager.sliceWidget("Red").mrmlSliceCompositeNode()
     assert composite.GetLinkedControl()
