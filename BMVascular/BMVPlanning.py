@@ -132,7 +132,9 @@ class BMVPlanningWidget(
     def onSceneStartClose(self, caller, event):
         self.flickerTimer.stop()
         self.logic.forget()
-        self.exportObjects = []
+        self.forgetExport()
+        for path in (self.ui.givenPath, self.ui.structuresPath, self.ui.dosePath):
+            path.currentPath = ""
         super().onSceneStartClose(caller, event)
 
     def applyDefaults(self):
@@ -169,11 +171,15 @@ class BMVPlanningWidget(
 
 
 class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
-    """The planning part without its panel: usable from scripts. Takes nodes and plain values."""
+    """The planning part without its panel: usable from scripts. Takes nodes and plain values.
+
+    ``registerWith`` and ``measureWith`` take the place of Core's registration and check where they are set.
+    """
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleLogic.__init__(self, parent)
-        self.register = None
+        self.registerWith = None
+        self.measureWith = None
         self.forget()
 
     def getParameterNode(self):
@@ -236,14 +242,17 @@ class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
         """Register; see :func:`BMVascularLib.planningFusion.fuse`."""
         from BMVascularLib import planningFusion
 
-        register = {"register": self.register} if self.register is not None else {}
+        register = {"register": self.registerWith} if self.registerWith is not None else {}
         return planningFusion.fuse(slicer.mrmlScene, ct, t1c, lesions, progress=progress, **register)
 
     def check(self, ct, t1c, lesions, given=None, path="", progress=None):
         """Check a given transform and use it; see :func:`BMVascularLib.planningFusion.check`."""
         from BMVascularLib import planningFusion
 
-        return planningFusion.check(slicer.mrmlScene, ct, t1c, lesions, given, path, progress=progress)
+        measure = {"measure": self.measureWith} if self.measureWith is not None else {}
+        return planningFusion.check(
+            slicer.mrmlScene, ct, t1c, lesions, given, path, progress=progress, **measure
+        )
 
     def accept(self, t1c, looked):
         """Record what was looked at; see :func:`BMVascularLib.planningFusion.accept`."""

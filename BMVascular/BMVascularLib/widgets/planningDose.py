@@ -259,6 +259,15 @@ class ExportSection:
         ui.previewButton.connect("clicked(bool)", self.onPreview)
         ui.exportButton.connect("clicked(bool)", self.onExport)
 
+    def forgetExport(self):
+        """A new scene may be another patient: no folder is carried over."""
+        self.exportObjects = []
+        self.folders = dict.fromkeys(self.folderButtons, "")
+        for button in self.folderButtons.values():
+            button.blockSignals(True)
+            button.directory = "."
+            button.blockSignals(False)
+
     def _folderSetter(self, key):
         def changed(path):
             self.folders[key] = path

@@ -243,8 +243,8 @@ class TargetsSection:
         ui.targetsTable.connect("cellClicked(int,int)", self.onTargetRow)
         ui.targetsFillSlider.connect("valueChanged(double)", self.onTargetsFill)
         for box in (ui.angleSpin, ui.translationSpin):
-            box.connect("valueChanged(double)", self.updateTargetsLater)
-        ui.isocentreSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateTargetsLater)
+            box.connect("valueChanged(double)", self.updateRotation)
+        ui.isocentreSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateRotation)
         ui.mriAgeSpin.connect("valueChanged(int)", self.updateAge)
 
     def onMakeTargets(self, checked=False):
@@ -259,10 +259,9 @@ class TargetsSection:
             slicer.util.resetThreeDViews()
         self.refreshAll()
 
-    def updateTargetsLater(self, *_args):
-        """The parameter node takes the value first."""
+    def updateRotation(self, *_args):
+        """Other angle, translation or isocentre."""
         if self._parameterNode is not None and not self._connecting:
-            slicer.app.processEvents()
             self.updateTargets()
 
     def updateTargets(self):
@@ -280,7 +279,9 @@ class TargetsSection:
         )
         rows = []
         if p is not None and p.lesions is not None:
-            rows = self.logic.targetRows(p.lesions, p.angleDeg, p.translationMm, p.isocentre)
+            rows = self.logic.targetRows(
+                p.lesions, ui.angleSpin.value, ui.translationSpin.value, ui.isocentreSelector.currentNode()
+            )
         ui.targetsTable.blockSignals(True)
         fillTable(ui.targetsTable, rows, self.TARGET_COLUMNS)
         for row in range(len(rows)):
@@ -298,11 +299,13 @@ class TargetsSection:
         p, table = self._parameterNode, self.ui.targetsTable
         row = item.row()
         name = table.item(row, 0).text()
-        with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
-            ctv, ptv = (self.logic.marginOfText(table.item(row, c).text()) for c in self.EDITABLE)
-            self.logic.setMargins(p.lesions, p.ctVolume, name, ctv, ptv)
-        self.updateTargets()
-        table.selectRow(row)
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
+                ctv, ptv = (self.logic.marginOfText(table.item(row, c).text()) for c in self.EDITABLE)
+                self.logic.setMargins(p.lesions, p.ctVolume, name, ctv, ptv)
+        finally:
+            self.updateTargets()
+            table.selectRow(row)
 
     def onTargetRow(self, row, column):
         """Go to the lesion of a row."""
