@@ -153,6 +153,9 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         self.logic.forget()
 
     def onSceneEndImport(self, caller, event):
+        # points that were read from a file are no clicks
+        self._clicking.stop()
+        self.clicks.release()
         self.logic.forget()
         PanelLifeCycle.onSceneEndImport(self, caller, event)
 
@@ -167,7 +170,7 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         self.imageSection.applyDefaults()
 
     def refresh(self, caller=None, event=None):
-        if self._parameterNode is None:
+        if self._parameterNode is None or slicer.mrmlScene.IsBatchProcessing():
             return
         self.clicks.refresh()
         self.candidates.refresh()

@@ -243,6 +243,14 @@ def jumpTo(scene, ras):
         camera.SetFocalPoint(*ras)
 
 
+def showTimepoint(scene, timepoint):
+    """Show clicks, lesions and compartments of one time point; the others lie in another space."""
+    for role in (LESIONS, COMPARTMENT_ROLE, SEEDS):
+        for node in studyNodes.nodesOf(scene, role):
+            if node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility(int(studyNodes.timepointOf(node) == timepoint))
+
+
 def handOver(scene, segmentationNode, segmentId, t1cNode):
     """Choose segmentation, segment and image in Slicer's Segment Editor."""
     editor = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from BMVascularLib.lesionTexts import COLUMNS, cellsOf, detailOf
 from BMVascularLib.widgets.panel import fillTable
 
-_ROW_HEIGHT = 22
+ROW_HEIGHT = 22
 # a look at the column tells what is left to do: amber wants a look, green is done
 _LOOK, _DONE = "#b9770e", "#1e8449"
 _REVIEW_COLORS = {"Completed": _DONE, "Flagged": _LOOK}
@@ -39,7 +39,7 @@ class LesionSection:
         self.ui.lesionTable.connect("itemSelectionChanged()", self.onSelected)
         self.ui.lesionTable.connect("itemChanged(QTableWidgetItem*)", self.onRenamed)
         self.ui.lesionTable.verticalHeader().setVisible(False)
-        self.ui.lesionTable.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        self.ui.lesionTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
 
     @property
     def parameters(self):

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 from BMVascularLib import lesionCandidates, lesionNodes, lesionTracking, studyNodes
 from BMVascularLib.lesionTexts import number, short
 from BMVascularLib.segments import segmentIds
+from BMVascularLib.widgets.lesionList import ROW_HEIGHT
 from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
 from BMVascularLib.widgets.tasks import runTask
 
@@ -34,6 +35,7 @@ class ImageSection:
         combo.setCurrentIndex(max(0, combo.findText(parameters.timepoint)))
         combo.blockSignals(False)
         self._fillImages(replace=False)
+        lesionNodes.showTimepoint(slicer.mrmlScene, self.panel.timepoint())
 
     def _fillImages(self, replace):
         parameters = self.panel._parameterNode
@@ -51,6 +53,7 @@ class ImageSection:
         parameters.timepoint = self.ui.timepointCombo.currentText
         parameters.selectedLesion = ""
         self._fillImages(replace=True)
+        lesionNodes.showTimepoint(slicer.mrmlScene, parameters.timepoint)
         if parameters.t1c is not None:
             slicer.util.setSliceViewerLayers(background=parameters.t1c, fit=True)
         self.panel.refresh()
@@ -81,6 +84,7 @@ class CandidateSection:
         self.ui.candidateSeedButton.connect("clicked(bool)", self.onSeed)
         self.ui.candidateTable.connect("itemSelectionChanged()", self.onSelected)
         self.ui.candidateTable.verticalHeader().setVisible(False)
+        self.ui.candidateTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
 
     def refresh(self):
         """Show the candidates of the time point, and which of them lie in a lesion."""
@@ -179,6 +183,7 @@ class FollowUpSection:
         self.ui.changeButton.connect("clicked(bool)", self.onChange)
         self.ui.matchTable.connect("itemSelectionChanged()", self.onSelected)
         self.ui.matchTable.verticalHeader().setVisible(False)
+        self.ui.matchTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
 
     def refresh(self):
         """Show the matches of the time point with its neighbour."""
@@ -218,6 +223,8 @@ class FollowUpSection:
             self.ui.laterCombo.addItem(_("none: it vanished"), "")
             for lesionId, name in self._laterNames().items():
                 self.ui.laterCombo.addItem(name, lesionId)
+            present = [self.ui.laterCombo.itemData(n) for n in range(self.ui.laterCombo.count)]
+            self.ui.laterCombo.setCurrentIndex(present.index(row["later_ids"].split(" ")[0]))
 
     def _laterNames(self):
         node = studyNodes.firstOf(slicer.mrmlScene, lesionNodes.LESIONS, self._pair[1])
@@ -228,16 +235,19 @@ class FollowUpSection:
         return self._rows[position] if 0 <= position < len(self._rows) else None
 
     def onSelected(self):
-        """A row was clicked: the views jump to its lesion, at the later time point if it is there."""
+        """A row was clicked: the views jump to its lesion, if it is there at the time point shown."""
         if self._filling:
             return
         self._showState()
-        row = self._selected()
+        row, mine = self._selected(), self.panel.timepoint()
         if row is None:
             return
-        side = 1 if row["later_ids"] else 0
-        lesionId = row["later_ids" if side else "earlier_ids"].split()[0]
-        self.panel.logic.jumpToLesion(self._pair[side], lesionId)
+        ids = row["earlier_ids" if mine == self._pair[0] else "later_ids"].split()
+        if ids:
+            self.panel.logic.jumpToLesion(mine, ids[0])
+        else:
+            text = _("{name} is not there at {timepoint}.")
+            self.panel.say(text.format(name=row["identity"], timepoint=mine))
 
     def onMatch(self, checked=False):
         """Register and match."""

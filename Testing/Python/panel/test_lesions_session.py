@@ -213,8 +213,15 @@ def test_time_points_are_kept_apart(host, two, small_patient):
     assert two.ui.t1cSelector.currentNode().GetName() == "TP2 T1c"
     click(host, two, seeds_of(small_patient, 1)[0][1])
     assert len(texts(two.ui.lesionTable)) == 1
+    assert visible(host) == {"TP1": False, "TP2": True}
     two.ui.timepointCombo.setCurrentIndex(0)
+    assert visible(host) == {"TP1": True, "TP2": False}
     assert texts(two.ui.lesionTable) == first
+
+
+def visible(host):
+    """Whether the lesions of a time point are shown: the other's lie in another space."""
+    return {label: bool(lesions(host, label).GetDisplayNode().GetVisibility()) for label in ("TP1", "TP2")}
 
 
 def test_candidates_are_never_lesions(host, two):
