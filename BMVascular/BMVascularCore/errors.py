@@ -24,7 +24,8 @@ class InputError(BMVascularError):
 
     def __init__(self, what, where=None, mend=None):
         self.what = str(what)
-        self.where = None if where is None else str(where)
+        # the name of the current folder (".") is empty
+        self.where = None if where is None else (str(where) or "this folder")
         self.mend = None if mend is None else str(mend)
         text = self.what if self.where is None else f"{self.where}: {self.what}"
         if self.mend:
