@@ -1,6 +1,6 @@
 """Picture of the Lesion Seeding panel on the simulated patient, some lesions clicked and reviewed.
 
-Run: PYTHONPATH=BMVascular:Testing python Testing/Screenshots/lesions.py [small]
+Run: PYTHONPATH=BMVascular:Testing python Testing/Screenshots/lesions.py [full]
 """
 
 import sys
@@ -54,7 +54,7 @@ def main():
 
     host = SlicerStandIn.start()
     host.loadModule(ROOT / "BMVascular" / "BMVLesionSeeding.py")
-    places = fill(host.slicer.mrmlScene, build_patient(size=sys.argv[1] if len(sys.argv) > 1 else "full"))
+    places = fill(host.slicer.mrmlScene, build_patient(size=sys.argv[1] if len(sys.argv) > 1 else "small"))
     panel = host.open("BMVLesionSeeding")
     panel.ui.imagesButton.collapsed = True
     host.slicer.util.setSliceViewerLayers(background=panel._parameterNode.t1c, fit=True)
