@@ -41,7 +41,6 @@ _MORE_MAPS = {
     "rcbv_uncorrected": ("rCBV (without leakage correction)", "mL/100 mL up to a scale", None, "rCBV"),
     "srcbv": ("rCBV (standardised)", "standard scale", None, "rCBV"),
     "k1": ("K1", "1", (0.0, 4.0), "Signal"),
-    "k2": ("K2 (leakage)", "1/s", (-0.05, 0.05), "Signal"),
     "k2_cv": ("CV of K2", "1", (0.0, 1.0), "Signal"),
     "ttp": ("TTP", "s", (0.0, 20.0), "Signal"),
     "ph": ("Peak height", "1/s", None, "rCBV"),
@@ -237,17 +236,18 @@ def t1OfVfa(sequence):
     return np.where(fitted.valid, fitted.t1_s, np.nan), f"fitted to flip angles {angles} degrees"
 
 
-def alignmentOf(sequence, series, t1c, progress=None):
+def alignmentOf(sequence, series, t1c):
     """Small motion between the T1c and a series of the same session, None where the series is placed already.
 
     A series that stands below a transform was placed by a person or by another module.
     """
+    from BMVascularCore.planning.pyramid import Side
     from BMVascularCore.study.alignment import align
 
     node = proxyOf(sequence) or sequence.GetNthDataNode(0)
     if t1c is None or node.GetParentTransformNode() is not None:
         return None
-    return align(volumeOfNode(t1c, world=False), series.mean(slice(1, 5)), progress)
+    return align(Side.of_volume(volumeOfNode(t1c, world=False)), series.mean(slice(1, 5)))
 
 
 def reasonOf(kind):
