@@ -236,7 +236,7 @@ def t1OfVfa(sequence):
     return np.where(fitted.valid, fitted.t1_s, np.nan), f"fitted to flip angles {angles} degrees"
 
 
-def alignmentOf(sequence, series, t1c):
+def alignmentOf(sequence, series, t1c, progress=None):
     """Small motion between the T1c and a series of the same session, None where the series is placed already.
 
     A series that stands below a transform was placed by a person or by another module.
@@ -247,6 +247,8 @@ def alignmentOf(sequence, series, t1c):
     node = proxyOf(sequence) or sequence.GetNthDataNode(0)
     if t1c is None or node.GetParentTransformNode() is not None:
         return None
+    if progress is not None:
+        progress(0.0, "aligning with the contrast-enhanced T1")
     return align(Side.of_volume(volumeOfNode(t1c, world=False)), series.mean(slice(1, 5)))
 
 

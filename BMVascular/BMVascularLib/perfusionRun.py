@@ -271,8 +271,7 @@ def runJob(job, progress=None):
     reading, aligning, running = nodes.progressShares(progress, 0.05, 0.25, 1.0)
     reading(0.0, "Reading the series")
     series = readJobSeries(job)
-    aligning(0.0, "Aligning with the T1c")
-    alignment = nodes.alignmentOf(job.sequence, series, job.t1c)
+    alignment = nodes.alignmentOf(job.sequence, series, job.t1c, aligning)
     aligning(1.0, "Analysing")
     result = _runDsc(job, series, alignment, running) if job.kind == "DSC" else _runDce(job, series, running)
     if alignment is not None:

@@ -22,6 +22,7 @@ from BMVascularLib.scene import createWorld, hierarchyItem, subjectHierarchy
 from BMVascularLib.seeds import addSeeds
 from BMVascularLib.segments import COMPARTMENTS, addSegmentation, addStructures, segmentIds
 from BMVascularLib.sequences import addSeries
+from BMVascularLib.studyNodes import setRole
 from BMVascularLib.surfaces import addHeadSurface, addIsodose
 from BMVascularLib.tables import addTableFile
 from BMVascularLib.transforms import addTransform, placeBelow, readTransform
@@ -31,6 +32,7 @@ TARGET_COLORS = {"GTV": (0.95, 0.3, 0.85), "CTV": (0.6, 0.45, 1.0), "PTV": (0.0,
 ISODOSE_SHARES = ((1.0, (0.90, 0.10, 0.15)), (0.5, (1.0, 0.80, 0.10)))
 CLEAR_AT_ZERO = {"ktrans", "ps", "kep", "vp", "ve", "k2"}
 BRAIN_WINDOW_HU = (-20.0, 100.0)
+FROM_RESULTS = "from the results"
 
 
 @dataclass
@@ -191,12 +193,14 @@ class SceneBuilder:
             volume = read_volume(self.folder / facts["file"])
             node = addVolume(self.scene, volume, f"{timepoint.label} {facts['name']}")
             timepoint.anatomy[facts["role"]] = node
+            setRole(node, facts["role"], timepoint.label, FROM_RESULTS)
             inside = volume.array[volume.array > 0] if volume.array.min() >= 0 else volume.array
             low, high = np.nanpercentile(inside[:: max(inside.size // 200000, 1)], (1.0, 99.7))
             display.setWindow(node, low, high)
             self._place(timepoint, node, facts.get("transform"), "Anatomy")
             if facts["role"] == "T1c":
                 timepoint.head = addHeadSurface(self.scene, volume, f"{timepoint.label} head")
+                setRole(timepoint.head, "brain outline", timepoint.label, FROM_RESULTS)
                 self._place(timepoint, timepoint.head, None, "Anatomy")
         if "T1c" not in timepoint.anatomy:
             raise InputError(
@@ -210,6 +214,7 @@ class SceneBuilder:
             low, high = facts["window"]
             display.showMap(node, low, high, facts.get("colors") or "Signal", threshold=shownFrom(facts))
             display.addColorLegend(node, facts["name"], facts.get("unit"))
+            setRole(node, facts["role"], timepoint.label, FROM_RESULTS)
             self._place(timepoint, node, facts.get("transform"), "Perfusion")
             timepoint.maps.append((facts, node))
         for facts in timepoint.facts.get("series", []):
@@ -237,6 +242,7 @@ class SceneBuilder:
         node = addSegmentation(self.scene, labels, segments, f"{label} lesions", timepoint.t1c)
         display.showSegmentation(node)
         timepoint.lesions = node
+        setRole(node, "lesions", label, FROM_RESULTS)
         self._place(timepoint, node, None, "Lesions")
         if lesions.get("compartments"):
             self._addCompartments(timepoint, self.folder / lesions["compartments"])
@@ -249,6 +255,7 @@ class SceneBuilder:
         for path, what in ((lesions.get("table"), "lesions"), (facts.get("phenotype_table"), "phenotype")):
             if path and (self.folder / path).is_file():
                 table = addTableFile(self.scene, self.folder / path, f"{label} {what} table")
+                setRole(table, "phenotype" if what == "phenotype" else "lesion table", label, FROM_RESULTS)
                 self._file(table, timepoint.study, "Lesions")
 
     def _windowOnLesions(self, node, labels):
@@ -269,6 +276,7 @@ class SceneBuilder:
         node = addSegmentation(self.scene, labels, segments, f"{timepoint.label} compartments", timepoint.t1c)
         node.GetDisplayNode().SetVisibility(False)
         timepoint.compartments = node
+        setRole(node, "compartments", timepoint.label, FROM_RESULTS)
         self._place(timepoint, node, None, "Lesions")
 
     def _addHabitats(self, timepoint, path):
@@ -278,6 +286,7 @@ class SceneBuilder:
         display.setColors(node, "Habitats")
         display.addColorLegend(node, "Habitats", categories=True)
         timepoint.habitats = node
+        setRole(node, "habitats", timepoint.label, FROM_RESULTS)
         self._place(timepoint, node, None, "Lesions")
 
     def addPlanning(self):

@@ -1,5 +1,7 @@
 """Seeds: one markups point list per patient; each point is one clicked lesion."""
 
+from dataclasses import dataclass
+
 import slicer
 
 from BMVascularCore.volume import ras_lps
@@ -77,3 +79,33 @@ def seedOfSegment(node, segmentId):
         if segmentOfSeed(node, pointId) == segmentId:
             return pointId
     return None
+
+
+@dataclass(frozen=True)
+class Click:
+    """A placed point: label, description ("exclude" or nothing), world RAS mm, lesion it belongs to."""
+
+    label: str
+    description: str
+    ras: tuple
+    lesionId: str | None
+
+
+def clicksOf(node):
+    """The placed points of a list, by id."""
+    clicks = {}
+    for label, ras, pointId in seedsOfNode(node):
+        description = node.GetNthControlPointDescription(node.GetNthControlPointIndexByID(pointId))
+        clicks[pointId] = Click(label, description, ras, segmentOfSeed(node, pointId) or None)
+    return clicks
+
+
+def waitingOf(clicks):
+    """Ids of the include clicks that have no lesion yet."""
+    return [key for key, c in clicks.items() if c.lesionId is None and c.description != "exclude"]
+
+
+def removeOthers(node, kept):
+    """Take away the placed points that are not among these ids."""
+    for pointId in [key for key in clicksOf(node) if key not in kept]:
+        node.RemoveNthControlPoint(node.GetNthControlPointIndexByID(pointId))

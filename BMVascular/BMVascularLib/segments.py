@@ -200,21 +200,35 @@ def labelsOfNode(node, geometry):
 
 def _paste(labels, geometry, array, ownGeometry, label):
     """Write one segment into a label image; only the box around it is resampled."""
+    window, inside = maskOnGrid(array, ownGeometry, geometry)
+    labels[window][inside] = label
+
+
+def maskOnGrid(array, ownGeometry, geometry):
+    """A mask on another voxel grid, within the box that holds it.
+
+    Returns
+    -------
+    window : tuple of slice
+        Where the box lies in the other grid; empty where nothing of the mask does.
+    inside : ndarray of bool
+    """
     where = np.argwhere(array)
+    nothing = (slice(0, 0),) * 3, np.zeros((0, 0, 0), bool)
     if not len(where):
-        return
+        return nothing
     low, high = where.min(axis=0) - 1, where.max(axis=0) + 1
     corners = np.array([[(low, high)[bit][axis] for axis, bit in enumerate(c)] for c in np.ndindex(2, 2, 2)])
     index = geometry.index_of(ownGeometry.points_of(corners))
-    start = np.clip(np.floor(index.min(axis=0)).astype(int), 0, geometry.shape)
-    stop = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, 0, geometry.shape)
+    start = np.clip(np.floor(index.min(axis=0) + 1e-6).astype(int), 0, geometry.shape)
+    stop = np.clip(np.ceil(index.max(axis=0) - 1e-6).astype(int) + 1, 0, geometry.shape)
     if (stop <= start).any():
-        return
+        return nothing
     affine = geometry.affine_lps
     affine[:3, 3] = geometry.points_of(start)
     box = Geometry.of_affine(affine, stop - start)
     inside = resample(Volume(array, ownGeometry), box, interpolation="nearest").array != 0
-    labels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))][inside] = label
+    return tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True)), inside
 
 
 def centersRas(labels):

@@ -1,5 +1,9 @@
 """Roles, time points and acquisition facts of nodes: kept as node attributes, so scenes keep them."""
 
+import json
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.progress import share_of
 from BMVascularCore.volume import ras_lps
 from BMVascularLib.scene import hierarchyItem, subjectHierarchy
 from BMVascularLib.seeds import addSeeds
@@ -12,12 +16,16 @@ ROLE, TIMEPOINT, REASON, TIMES = (
     "BMVascular.RoleReason",
     "BMVascular.TimesSource",
 )
+TIME_DOUBTS = "BMVascular.TimesDoubts"
+CONTEXT = "phenotype context"
+PLANNING = "Planning"
 _FACTS = (
     "echo_time_s",
     "repetition_time_s",
     "inversion_time_s",
     "flip_deg",
     "field_t",
+    "slice_thickness_mm",
     "modality",
     "frame_of_reference_uid",
 )
@@ -96,6 +104,7 @@ def setFacts(node, meta):
             node.SetAttribute(f"BMVascular.{key}", str(meta[key]))
     if meta.get("times_source"):
         node.SetAttribute(TIMES, meta["times_source"])
+        node.SetAttribute(TIME_DOUBTS, "; ".join(meta.get("warnings", [])))
 
 
 def factsOf(node):
@@ -120,6 +129,8 @@ def addImage(scene, image, role, timepoint, reason=""):
         The node that carries the role: the sequence for a time series.
     """
     name = f"{timepoint} {role}"
+    if role == "VFA" and image.meta.get("flip_deg"):
+        name += f" {image.meta['flip_deg']:g}"
     if hasattr(image, "times_s"):
         node, _, proxy = addSeries(scene, image, name)
         shown = proxy
@@ -131,14 +142,16 @@ def addImage(scene, image, role, timepoint, reason=""):
     return node
 
 
-def addPlan(scene, plan, progress=None):
-    """Add every image of a study plan to a scene, with seeds.
+def addPlan(scene, plan, progress=None, problems=None):
+    """Add every image of a study plan to a scene, with seeds and clinical context.
 
     Parameters
     ----------
     scene : vtkMRMLScene
     plan : BMVascularCore.study.plan.StudyPlan
     progress : callable, optional
+    problems : list, optional
+        Takes one sentence for each image that cannot be read; without it the first one stops.
 
     Returns
     -------
@@ -148,32 +161,111 @@ def addPlan(scene, plan, progress=None):
     Raises
     ------
     InputError
-        An image cannot be read; nodes added so far are removed.
+        An image cannot be read, or none of them; nodes added so far are removed.
     """
     added = []
+    try:
+        for label, source, step in _steps(plan, progress):
+            try:
+                added.append(addImage(scene, source.read(step), source.role, label, source.reason))
+            except InputError as error:
+                if problems is None:
+                    raise
+                problems.append(str(error))
+        if problems and not added:
+            raise InputError("no image could be read", "study", problems[0])
+        added += _addWords(scene, plan)
+    except BaseException:
+        removeAdded(scene, added)
+        raise
+    return added
+
+
+def _steps(plan, progress):
+    """Time point label, source and progress of each image, in order."""
     steps = [
         (point.label, source)
         for point in plan.timepoints
         for sources in point.sources.values()
         for source in sources
     ]
-    steps += [("Planning", source) for source in plan.planning.values() if source.role == "CT"]
-    try:
-        for number, (label, source) in enumerate(steps):
-            if progress is not None:
-                progress(number / len(steps), f"{label}: {source.label}")
-            added.append(addImage(scene, source.read(), source.role, label, source.reason))
-        for point in plan.timepoints:
-            if point.seeds:
-                seeds = [(seed.name, tuple(ras_lps(seed.point_lps_mm))) for seed in point.seeds]
-                node = addSeeds(scene, seeds, f"{point.label} seeds")
-                setRole(node, "seeds", point.label, "from the study")
-                added.append(node)
-    except BaseException:
-        for node in added:
-            scene.RemoveNode(node)
-        raise
+    steps += [(PLANNING, source) for source in plan.planning.values() if source.role == "CT"]
+    for number, (label, source) in enumerate(steps):
+        part = share_of(progress, number / len(steps), (number + 1) / len(steps))
+        part(0.0, f"{label}: {source.label}")
+        yield label, source, part
+
+
+def _addWords(scene, plan):
+    """Seeds and clinical context that the study names."""
+    added = []
+    for point in plan.timepoints:
+        if point.seeds:
+            seeds = [(seed.name, tuple(ras_lps(seed.point_lps_mm))) for seed in point.seeds]
+            added.append(addStudySeeds(scene, seeds, point.label, "from the study"))
+        if point.context:
+            text = json.dumps(point.context, indent=1, ensure_ascii=False)
+            added.append(addContext(scene, point.label, text, "from the study"))
     return added
+
+
+def addStudySeeds(scene, seeds, timepoint, reason):
+    """Add named seeds (RAS mm) of a time point; only those of the first time point are shown."""
+    isFirst = not nodesOf(scene, "seeds")
+    node = addSeeds(scene, seeds, f"{timepoint} seeds")
+    setRole(node, "seeds", timepoint, reason)
+    node.GetDisplayNode().SetVisibility(isFirst)
+    return node
+
+
+def addContext(scene, timepoint, text, reason):
+    """Keep the clinical context of a time point (JSON text) with the scene; returns the text node."""
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", f"{timepoint} {CONTEXT}")
+    node.SetText(text)
+    setRole(node, CONTEXT, timepoint, reason)
+    return node
+
+
+def removeAdded(scene, nodes):
+    """Take back what a cancelled load has added: nodes, and folders that are empty without them."""
+    labels = {timepointOf(node) for node in nodes}
+    for node in nodes:
+        removeWithViews(scene, node)
+    hierarchy = subjectHierarchy(scene)
+    for label in labels:
+        item = hierarchy.GetItemByName(label)
+        if item != hierarchy.GetInvalidItemID() and not hierarchy.GetNumberOfItemChildren(item):
+            hierarchy.RemoveItem(item)
+
+
+def removeWithViews(scene, node):
+    """Remove a node with its display nodes, and a sequence with the browser and the volume that show it."""
+    if node.IsA("vtkMRMLSequenceNode"):
+        for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode") - 1, -1, -1):
+            browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
+            if browser.GetMasterSequenceNode() is node:
+                proxy = browser.GetProxyNode(node)
+                scene.RemoveNode(browser)
+                if proxy is not None:
+                    removeWithViews(scene, proxy)
+    if node.IsA("vtkMRMLDisplayableNode"):
+        for index in range(node.GetNumberOfDisplayNodes() - 1, -1, -1):
+            scene.RemoveNode(node.GetNthDisplayNode(index))
+    hierarchy = subjectHierarchy(scene)
+    item = hierarchy.GetItemByDataNode(node)
+    if item != hierarchy.GetInvalidItemID():
+        hierarchy.RemoveItem(item, False)
+    scene.RemoveNode(node)
+
+
+def proxyOf(scene, sequence):
+    """The volume that shows a frame of a sequence in the views, None where no browser plays it."""
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
+        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
+        proxy = browser.GetProxyNode(sequence)
+        if proxy is not None:
+            return proxy
+    return None
 
 
 def _placeBelowTimepoint(scene, node, timepoint):

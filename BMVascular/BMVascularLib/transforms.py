@@ -11,7 +11,7 @@ import vtk
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.images import require_file
-from BMVascularLib.volumes import LPS_TO_RAS, arrayOfMatrix, vtkMatrix
+from BMVascularLib.volumes import LPS_TO_RAS, arrayOfMatrix, parentToWorld, vtkMatrix
 
 
 def matrixOfItk(transform, name="transform"):
@@ -93,7 +93,21 @@ def transformOfNode(node):
         raise InputError("is a warp, a linear transform is wanted", node.GetName(), "Harden or replace it.")
     toParent = vtk.vtkMatrix4x4()
     node.GetMatrixTransformToParent(toParent)
-    matrix = LPS_TO_RAS @ np.linalg.inv(arrayOfMatrix(toParent)) @ LPS_TO_RAS
+    return _itkOfRas(arrayOfMatrix(toParent))
+
+
+def transformToWorld(node):
+    """ITK transform (LPS, world points to the node's own points) of everything above a node.
+
+    Returns
+    -------
+    SimpleITK.AffineTransform
+    """
+    return _itkOfRas(parentToWorld(node))
+
+
+def _itkOfRas(matrix):
+    matrix = LPS_TO_RAS @ np.linalg.inv(matrix) @ LPS_TO_RAS
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(matrix[:3, :3].ravel().tolist())
     transform.SetTranslation(matrix[:3, 3].tolist())

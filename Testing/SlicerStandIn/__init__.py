@@ -17,11 +17,10 @@ _host = None
 
 
 def _keepSingletonsAlive():
-    """PySide6 6.12 gives references back too often, fatal before Python 3.12: True at every emit, None by
-    the setters of spin boxes."""
+    """PySide6 6.12 gives a reference to True or None back too often at every call: fatal before Python 3.12."""
     if sys.version_info < (3, 12):
-        for each in (True, None):
-            ctypes.c_ssize_t.from_address(id(each)).value += 1 << 30
+        for value in (True, False, None):
+            ctypes.c_ssize_t.from_address(id(value)).value += 1 << 30
 
 
 def start(testing=True):

@@ -1,5 +1,7 @@
 """Reads a module's `.ui` file as Slicer does, and refuses what Slicer would not know."""
 
+import functools
+import operator
 import xml.etree.ElementTree as ElementTree
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
@@ -131,7 +133,7 @@ def _value(cls, element):
     if child.tag in ("enum", "set"):
         names = [part.split("::")[-1] for part in text.split("|")]
         found = [_enumValue(cls, n) for n in names]
-        return found[0] if len(found) == 1 else sum(found)
+        return functools.reduce(operator.or_, found)
     read = {"number": int, "double": float, "bool": lambda t: t == "true", "string": str, "cstring": str}
     if child.tag not in read:
         raise UiError(f"property {element.get('name')}: the stand-in does not read <{child.tag}>")
@@ -143,6 +145,8 @@ def _enumValue(cls, name):
         cls,
         proxy.wrap(QtCore.Qt),
         *map(proxy.classFor, (QtWidgets.QSlider, QtWidgets.QComboBox)),
+        # ctkPathLineEdit::Filter has the values of QDir::Filter
+        QtCore.QDir,
     ):
         try:
             return getattr(holder, name)

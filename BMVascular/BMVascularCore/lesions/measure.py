@@ -41,7 +41,9 @@ COLUMNS = (
 )
 
 
-def measure_lesions(labels, compartments, names=None, ready=None, oedema=None, lesions=None, progress=None):
+def measure_lesions(
+    labels, compartments, names=None, ready=None, oedema=None, lesions=None, progress=None, only=None
+):
     """Rows of ``lesions.csv``.
 
     Parameters
@@ -59,14 +61,16 @@ def measure_lesions(labels, compartments, names=None, ready=None, oedema=None, l
     lesions : dict, optional
         Label to :class:`~BMVascularCore.lesions.model.Lesion`, for the sub-voxel boundary.
     progress : callable, optional
+    only : list of int, optional
+        Labels to measure, all of them by default.
 
     Returns
     -------
     list of dict
         Keys :data:`COLUMNS`; None where not measurable, with the reason in ``notes``.
     """
-    found = [int(v) for v in np.unique(labels.array) if v > 0]
     boxes = ndimage.find_objects(labels.array)
+    found = [n for n, box in enumerate(boxes, start=1) if box is not None and (only is None or n in only)]
     rows = []
     for number, label in enumerate(found):
         if progress is not None:

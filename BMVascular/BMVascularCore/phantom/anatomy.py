@@ -1,7 +1,8 @@
 """The head: brain tissue from the ICBM152 maps, everything around it from closed shapes.
 
 The maps (ICBM 2009a nonlinear symmetric, Fonov 2011, as bundled in nilearn 0.14.1) hold grey and
-white matter of a skull-stripped average. Skull, scalp, sinuses, vessels, eyes and air spaces are
+white matter of a skull-stripped average; where nilearn is absent (inside Slicer), closed shapes take their
+place. Skull, scalp, sinuses, vessels, eyes and air spaces are
 placed in the same atlas space (RAS mm), so that they follow the individual shape of each patient.
 """
 
@@ -17,6 +18,7 @@ from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.phantom.plain_maps import plain_maps
 from BMVascularCore.phantom.sampling import sub_grid
 from BMVascularCore.phantom.shapes import ellipsoid_distance_mm, filled, tube_distance_mm
 from BMVascularCore.volume import Geometry
@@ -90,7 +92,7 @@ class Individual:
 
 @lru_cache(maxsize=1)
 def atlas():
-    """Atlas maps.
+    """Atlas maps: those that come with nilearn, else closed shapes of our own.
 
     Returns
     -------
@@ -100,19 +102,10 @@ def atlas():
     Raises
     ------
     InputError
-        When nilearn, which carries the maps, is not installed.
+        When this nilearn lacks a map.
     """
     folder = _map_folder()
-    images = {}
-    for tissue in ("gm", "wm", "t1"):
-        path = folder / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz"
-        if not path.is_file():
-            raise InputError(
-                "the ICBM152 tissue maps are missing in this nilearn",
-                "simulated patient",
-                "Install nilearn 0.14.1.",
-            )
-        images[tissue] = sitk.ReadImage(str(path))
+    images = plain_maps() if folder is None else _read_maps(folder)
     maps = {
         name: (
             sitk.GetArrayFromImage(images[name]).astype(np.float32) / 255.0,
@@ -125,6 +118,25 @@ def atlas():
     return maps
 
 
+def anatomy_source():
+    """Where the brain's shape comes from, in words."""
+    return "closed shapes" if _map_folder() is None else "ICBM152 tissue maps"
+
+
+def _read_maps(folder):
+    images = {}
+    for tissue in ("gm", "wm", "t1"):
+        path = folder / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz"
+        if not path.is_file():
+            raise InputError(
+                "the ICBM152 tissue maps are missing in this nilearn",
+                "simulated patient",
+                "Install nilearn 0.14.1.",
+            )
+        images[tissue] = sitk.ReadImage(str(path))
+    return images
+
+
 def _sample(name, points, outside):
     """Linear samples of an atlas map at atlas points (RAS mm)."""
     array, grid = atlas()[name]
@@ -135,20 +147,17 @@ def _sample(name, points, outside):
 
 
 def _map_folder():
-    """Folder of the maps inside nilearn, found without importing nilearn."""
+    """Folder of the maps inside nilearn, found without importing nilearn; None without nilearn."""
     spec = importlib.util.find_spec("nilearn")
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            "needs the anatomy maps that come with nilearn",
-            "simulated patient",
-            "Install them with: pip install bmvascular[demo]",
-        )
+        return None
     return Path(next(iter(spec.submodule_search_locations))) / "datasets" / "data"
 
 
 def _hull_distance_mm(brain):
     """Smooth signed distance to the brain closed over its folds, on a padded grid of 3 mm."""
-    mask = sitk.Shrink(sitk.Cast(brain > 0, sitk.sitkUInt8), [3] * 3)
+    coarser = round(3.0 / brain.GetSpacing()[0])
+    mask = sitk.Shrink(sitk.Cast(brain > 0, sitk.sitkUInt8), [coarser] * 3)
     mask = sitk.ConstantPad(mask, [12] * 3, [12] * 3, 0)
     closed = sitk.BinaryMorphologicalClosing(mask, [7] * 3, sitk.sitkBall)
     distance = sitk.SignedMaurerDistanceMap(closed, squaredDistance=False, useImageSpacing=True)

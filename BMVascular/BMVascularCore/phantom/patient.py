@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from BMVascularCore.errors import InputError
 from BMVascularCore.phantom import cases as case_data
 from BMVascularCore.phantom import static
-from BMVascularCore.phantom.anatomy import Individual, head_fractions
+from BMVascularCore.phantom.anatomy import Individual, anatomy_source, head_fractions
 from BMVascularCore.phantom.ct import ct_transform, planning_ct
 from BMVascularCore.phantom.dose import TargetDose, dose_volume
 from BMVascularCore.phantom.dynamic import (
@@ -105,6 +105,8 @@ class SimulatedPatient:
         Targets of the plan, in CT coordinates, with closed-form dose.
     prescription_gy : float
     cases : tuple of LesionCase
+    anatomy : str
+        Where the brain's shape comes from.
     """
 
     seed: int
@@ -114,6 +116,7 @@ class SimulatedPatient:
     structures: dict
     prescription_gy: float
     cases: tuple = field(default=())
+    anatomy: str = ""
 
     @property
     def seeds(self):
@@ -152,7 +155,7 @@ def build_patient(seed=1, size="full", progress=None, dsc_flip_deg=30.0):
     Raises
     ------
     InputError
-        Unknown size, seed that is no whole number, or nilearn (which carries the anatomy) missing.
+        Unknown size or seed that is no whole number.
     """
     if size not in SIZES:
         raise InputError(f"size {size!r} is unknown", "simulated patient", "Use full or small.")
@@ -171,6 +174,7 @@ def build_patient(seed=1, size="full", progress=None, dsc_flip_deg=30.0):
         builder.targets,
         case_data.PRESCRIPTION_GY,
         builder.size.cases,
+        anatomy_source(),
     )
 
 

@@ -39,6 +39,8 @@ class Assessment:
     table : dict
         Hashes of the evidence table and the rule set.
     warnings : list of str
+    inputs : list of LesionInputs
+        What was measured, in the rule set's units: to assess again under other rules without the images.
     """
 
     rows: list
@@ -48,6 +50,7 @@ class Assessment:
     patient: dict = field(default_factory=dict)
     table: dict = field(default_factory=dict)
     warnings: list = field(default_factory=list)
+    inputs: list = field(default_factory=list)
 
 
 def assess_values(lesions, context=None, table=None, progress=None):
@@ -100,6 +103,7 @@ def assess_values(lesions, context=None, table=None, progress=None):
         patient=patient_summary(found),
         table=table.provenance(),
         warnings=[*context.warnings, *warnings, *_protocol_warning(found)],
+        inputs=lesions,
     )
 
 

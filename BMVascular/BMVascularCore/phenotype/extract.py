@@ -136,6 +136,8 @@ def _measure(scan, key, number, rules):
         values = values[usable]
         errors = _errors(scan, key, box, region)
         note = f"median over {values.size} voxels of the {where}"
+        if scan.native_voxel_ml(key) > 1.5 * scan.geometry.voxel_ml:
+            note += "; too few map voxels lie wholly inside it, so partial volume dilutes the value"
         # neighbouring voxels of a resampled map are not independent: count native voxels
         count = min(values.size, max(1.0, values.size * scan.geometry.voxel_ml / scan.native_voxel_ml(key)))
     centre = float(np.median(values))

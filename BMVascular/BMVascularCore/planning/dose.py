@@ -79,6 +79,27 @@ def read_dose(path, units=None):
     return _check(dose, path.name, units)
 
 
+def dose_of_volume(volume, units="gy"):
+    """Take an image that is already in memory as dose, with the checks of :func:`read_dose`.
+
+    Parameters
+    ----------
+    volume : Volume
+    units : {"gy", "cgy"}
+
+    Returns
+    -------
+    DoseGrid
+
+    Raises
+    ------
+    InputError
+        Values that cannot be the dose of a plan.
+    """
+    grid = DoseGrid(_scaled(volume, units), volume.meta.get("frame_of_reference_uid"))
+    return _check(grid, volume.name, units)
+
+
 def _looks_like_dicom(path):
     with open(path, "rb") as stream:
         head = stream.read(132)

@@ -147,6 +147,44 @@ def register_rigid(
     return _judge(pyramid, fixed, moving, transform, value, restarts, inverse, probes, points_lps_mm)
 
 
+def check_rigid(fixed, moving, transform, points_lps_mm=None, progress=None):
+    """Measure a transform that came from elsewhere, exactly as a result of :func:`register_rigid`.
+
+    The transform is not improved. Repeats from displaced starts, and the way back, find the optimum of the
+    images by themselves: their distance from the given transform is its restart spread.
+
+    Parameters
+    ----------
+    fixed, moving : Volume
+    transform : SimpleITK.Transform
+        Rigid; maps points of the fixed image to points of the moving image, LPS mm.
+    points_lps_mm : array_like, shape (n, 3), optional
+        Places in the fixed image for which the expected error is wanted.
+    progress : callable, optional
+
+    Returns
+    -------
+    Registration
+
+    Raises
+    ------
+    InputError
+        Not rigid, or images as in :func:`register_rigid`.
+    """
+    progress = progress or silent
+    _require_depth(fixed, moving)
+    progress(0.0, "finding the head")
+    pyramid = _pyramid(fixed, moving, None)
+    given = _guesses(pyramid, fixed, moving, transform)[0]
+    value = engine.metric(pyramid, engine.COARSE, given)
+    progress(0.3, "measuring the agreement")
+    probes = mask_points(pyramid.fixed_mask)
+    restarts = _restarts(pyramid, given, True, share_of(progress, 0.3, 0.75))
+    inverse = _inverse(pyramid, given, probes, True)
+    progress(0.95, "judging")
+    return _judge(pyramid, fixed, moving, given, value, restarts, inverse, probes, points_lps_mm)
+
+
 def session_pair(fixed_side, moving):
     """A pair whose fixed side is prepared already: for the many images of one session.
 

@@ -26,7 +26,7 @@ def build_report(folder, extra=None):
         Holds ``results.json`` and what it names.
     extra : dict, optional
         ``notes`` (list of str), ``truth`` (rows and columns), ``change`` (rows), ``methods`` (list of str),
-        ``timings`` (rows).
+        ``timings`` (rows), ``reader`` (the reader's own text), ``protocol`` (rows of the protocol check).
 
     Returns
     -------
@@ -43,6 +43,7 @@ def build_report(folder, extra=None):
             '<div class="notice"><b>Simulated data.</b> Every image in this report is computed from a model; '
             "no patient is shown.</div>"
         )
+    parts.append(_reader(extra.get("reader")))
     parts.append(_summary(index, folder))
     parts.append(_truth(extra.get("truth")))
     for point in index["timepoints"]:
@@ -179,8 +180,23 @@ def _heading(column):
     return column.replace("_", " ")
 
 
+def _reader(text):
+    return f"<h2>Reader's notes</h2><pre>{escape(text)}</pre>" if text and text.strip() else ""
+
+
+def _protocol(rows):
+    """What deviates from the recommended protocol; what is met is only counted."""
+    if not rows:
+        return ""
+    open_ = [row for row in rows if row["status"] != "met"]
+    caption = f"{len(rows) - len(open_)} of {len(rows)} points are met; the others:"
+    columns = (("timepoint", "time point"), ("role", "series"), ("item", "point"), ("found", "found"), ("wanted", "wanted"),
+               ("status", "status"), ("meaning", "what it means"), ("source", "source"))  # fmt: skip
+    return "<h2>Protocol check</h2>" + table(open_, columns, caption, text=[key for key, _ in columns])
+
+
 def _closing(extra):
-    parts = []
+    parts = [_protocol(extra.get("protocol"))]
     if extra.get("methods"):
         parts.append("<h2>Methods</h2>" + "".join(f"<p>{escape(text)}</p>" for text in extra["methods"]))
     if extra.get("notes"):

@@ -8,18 +8,23 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from BMVascularCore.progress import silent
 
 _TIMEOUT_S = 900
 
 
-def publish(folder):
+def publish(folder, progress=None):
     """Make ``scene.mrb`` and ``pictures/`` from a results folder.
 
     Parameters
     ----------
     folder : path-like
         Holds ``results.json``.
+    progress : callable, optional
+        Called several times a second; when it raises, the process is ended.
 
     Returns
     -------
@@ -31,18 +36,32 @@ def publish(folder):
     environment = dict(os.environ)
     # the child finds the same packages as this process, installed or not
     environment["PYTHONPATH"] = os.pathsep.join([path for path in sys.path if path])
+    command = [sys.executable, "-m", "BMVascularLib.publish", str(Path(folder))]
+    child = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "BMVascularLib.publish", str(Path(folder))],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        said = _wait(child, progress or silent)
     except subprocess.TimeoutExpired:
         return f"no scene and no pictures: rendering took more than {_TIMEOUT_S // 60} minutes"
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+    if child.returncode != 0:
+        last = (said.strip().splitlines() or ["no message"])[-1]
         return f"scene or pictures are incomplete: {last[:200]}"
     return ""
+
+
+def _wait(child, progress):
+    """What the process wrote to stderr, once it has ended."""
+    started = time.monotonic()
+    while True:
+        try:
+            return child.communicate(timeout=0.2)[1]
+        except subprocess.TimeoutExpired:
+            waited = time.monotonic() - started
+            if waited > _TIMEOUT_S:
+                raise
+            progress(waited / (waited + 30.0), "scene and pictures")

@@ -14,6 +14,7 @@ from BMVascularCore.report.publisher import publish
 from BMVascularCore.study import stages
 from BMVascularCore.study.followup import followup_stage
 from BMVascularCore.study.planning import planning_stage
+from BMVascularCore.study.protocol import SeriesFacts, check_protocol, facts_of_image
 from BMVascularCore.study.results import ResultsIndex
 from BMVascularCore.volume import ras_lps
 
@@ -108,7 +109,7 @@ def run_study(plan, folder, truth=None, pictures=True, progress=None):
     if pictures:
         with run.timed("scene and pictures"):
             progress(0.88, "scene and pictures")
-            problem = publish(folder.file("results.json").parent)
+            problem = publish(folder.file("results.json").parent, share_of(progress, 0.88, 0.98))
             if problem:
                 run.notes.append(problem)
     progress(0.98, "report")
@@ -231,6 +232,29 @@ def lesion_centre_ras(segmentation, label):
     return [round(float(v), 2) for v in ras_lps(segmentation.labels.geometry.points_of(index.mean(axis=0)))]
 
 
+def check_run(run):
+    """Check how the series of a run were acquired.
+
+    Parameters
+    ----------
+    run : StudyRun
+
+    Returns
+    -------
+    list of BMVascularCore.study.protocol.Finding
+    """
+    facts, preload = [], {}
+    for done in run.timepoints:
+        label = done.timepoint.label
+        preload[label] = done.timepoint.context.get("protocol", {}).get("preload")
+        facts += [facts_of_image(role, label, image) for role, image in done.anatomy.images.items()]
+        facts += [perfusion.facts for perfusion in (done.dsc, done.dce) if perfusion is not None]
+        facts += [
+            SeriesFacts(role, label, role) for role in done.timepoint.sources if role in ("VFA", "DWI", "T2")
+        ]
+    return check_protocol(facts, preload)
+
+
 def _write_report(run, folder, truth_rows):
     change = [follow.report_table() for follow in run.followup]
     extra = {
@@ -239,6 +263,7 @@ def _write_report(run, folder, truth_rows):
         "timings": run.timings,
         "truth": truth_rows,
         "change": change[0] if change else None,
+        "protocol": [finding.as_row() for finding in check_run(run)],
     }
     html = build_report(folder.file("results.json").parent, extra)
     folder.file("report.html").write_text(html, encoding="utf-8")

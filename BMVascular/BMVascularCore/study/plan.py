@@ -106,7 +106,7 @@ class StudyPlan:
     prescription_gy: float | None = None
 
 
-def read_plan(folder, seeds=(), seeds_required=True, progress=None):
+def read_plan(folder, seeds=(), seeds_required=True, progress=None, t1c_required=True):
     """Make the plan of a run.
 
     Parameters
@@ -118,6 +118,9 @@ def read_plan(folder, seeds=(), seeds_required=True, progress=None):
     seeds_required : bool
         False where the user will click them (panels).
     progress : callable, optional
+    t1c_required : bool
+        False where the user will correct roles (panels): a study without a contrast-enhanced T1 is kept with
+        every image in it.
 
     Returns
     -------
@@ -141,12 +144,14 @@ def read_plan(folder, seeds=(), seeds_required=True, progress=None):
     if facts.get("truth"):
         plan.truth = folder / facts["truth"]
     if not facts or "dicom" in facts:
-        _from_dicom(plan, folder / facts.get("dicom", "."), facts, share_of(progress or silent, 0, 1))
+        _from_dicom(
+            plan, folder / facts.get("dicom", "."), facts, share_of(progress or silent, 0, 1), t1c_required
+        )
     else:
         _from_files(plan, folder, facts)
     if plan.timepoints and seeds:
         plan.timepoints[0].seeds.extend(seeds)
-    _check(plan, folder, seeds_required)
+    _check(plan, folder, seeds_required, t1c_required)
     return plan
 
 
@@ -179,7 +184,7 @@ def _seeds(entry, where):
     return seeds
 
 
-def _from_dicom(plan, folder, facts, progress):
+def _from_dicom(plan, folder, facts, progress, t1c_required=True):
     all_series = scan_folder(folder, progress)
     roles = propose_roles(all_series)
     overrides = facts.get("roles", {})
@@ -199,12 +204,16 @@ def _from_dicom(plan, folder, facts, progress):
                 role, reason = str(overrides[series.uid]), "set in study.json"
             if role not in ROLES:
                 raise InputError(f"'{role}' is not a role", "study.json", f"Use one of {', '.join(ROLES)}.")
-            if role != "other":
+            if role != "other" or (not t1c_required and is_image(series)):
                 sources.setdefault(role, []).append(Source(role, reason, series))
         planning = {role: sources.pop(role) for role in ("CT", "dose", "structures") if role in sources}
         for role, found in planning.items():
             plan.planning.setdefault(role, found[-1])
         if "T1c" in sources:
+            # what was set aside matters only where the T1c has to be found among it
+            sources.pop("other", None)
+            imaging.append((uid, sources))
+        elif not t1c_required and sources:
             imaging.append((uid, sources))
     days = _days_between([studies[uid][0].text("StudyDate") for uid, _ in imaging])
     for number, (uid, sources) in enumerate(imaging, start=1):
@@ -272,13 +281,13 @@ def _from_files(plan, folder, facts):
         )
 
 
-def _check(plan, folder, seeds_required):
+def _check(plan, folder, seeds_required, t1c_required):
     if not plan.timepoints:
         raise InputError(
             "describes no time point", folder.name, "Add timepoints to study.json, or give a DICOM folder."
         )
     for point in plan.timepoints:
-        if "T1c" not in point.sources:
+        if t1c_required and "T1c" not in point.sources:
             raise InputError(
                 f"{point.label} has no contrast-enhanced T1 (role T1c)",
                 folder.name,

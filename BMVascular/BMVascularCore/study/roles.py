@@ -145,6 +145,48 @@ def _propose_anatomy(series, te, tr, found, words):
     return RoleProposal("T1", "T1-weighted, no contrast agent stated", False)
 
 
+def propose_by_name(name, n_frames=1, echo_time_ms=None):
+    """Propose the role of an image of which little more than the name is known.
+
+    Parameters
+    ----------
+    name : str
+    n_frames : int
+    echo_time_ms : float, optional
+
+    Returns
+    -------
+    RoleProposal
+        "other" where the name tells nothing.
+    """
+    words = load_words()
+    found, lists = words_of(name), words["words"]
+
+    def named(role):
+        return sorted(found & set(lists[role]))
+
+    if n_frames >= 8:
+        return _propose_dynamic(n_frames, echo_time_ms, named)
+    if named("derived"):
+        return RoleProposal("other", f"named {named('derived')[0]}", False)
+    for role, own in (
+        ("CT", {"ct"}),
+        ("PET", {"pet", "fet", "met", "fdopa", "tbr"}),
+        ("dose", {"dose", "rtdose"}),
+    ):
+        if found & own:
+            return RoleProposal(role, f"named {sorted(found & own)[0]}", False)
+    for role in ("ADC", "ASL", "DWI", "VFA", "FLAIR", "SWI", "T2"):
+        if named(role):
+            return RoleProposal(role, f"named {named(role)[0]}", False)
+    contrast = found & set(words["contrast_words"])
+    if contrast and not found & set(words["no_contrast_words"]):
+        return RoleProposal("T1c", f"named {sorted(contrast)[0]}", False)
+    if named("T1"):
+        return RoleProposal("T1", f"named {named('T1')[0]}, nothing says contrast", False)
+    return RoleProposal("other", "the name tells nothing", False)
+
+
 def propose_roles(all_series):
     """Roles of every series, with what only the whole study shows.
 

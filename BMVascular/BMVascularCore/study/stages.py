@@ -17,6 +17,7 @@ from BMVascularCore.phenotype import assess_lesions
 from BMVascularCore.planning.pyramid import Side
 from BMVascularCore.progress import share_of, silent
 from BMVascularCore.study.alignment import Alignment, align, from_t1c, to_t1c
+from BMVascularCore.study.protocol import facts_of_image
 from BMVascularCore.volume import Volume, resample
 
 # pre-contrast T1 of tissue where a study has no variable-flip-angle set; said in the notes
@@ -114,6 +115,8 @@ class Perfusion:
     geometry : Geometry
     alignment : Alignment
     warnings : list of str
+    facts : SeriesFacts
+        How the series was acquired, for the protocol check.
     """
 
     kind: str
@@ -121,6 +124,7 @@ class Perfusion:
     geometry: object
     alignment: Alignment
     warnings: list
+    facts: object = None
 
     def native(self, name):
         """One map in its own voxels, placed in T1c space; None when it was not computed."""
@@ -207,6 +211,7 @@ def dsc_stage(timepoint, anatomy, segmentation, progress=None):
         series.geometry,
         alignment,
         [*series.meta.get("warnings", []), alignment.note, *result.warnings],
+        facts_of_image("DSC", timepoint.label, series),
     )
 
 
@@ -245,7 +250,12 @@ def dce_stage(timepoint, anatomy, progress=None):
         result.maps["t1"] = t1_s
         result.units["t1"] = "s"
     return Perfusion(
-        "dce", result, series.geometry, alignment, [note for note in [*notes, *result.warnings] if note]
+        "dce",
+        result,
+        series.geometry,
+        alignment,
+        [note for note in [*notes, *result.warnings] if note],
+        facts_of_image("DCE", timepoint.label, series),
     )
 
 

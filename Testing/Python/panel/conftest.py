@@ -1,14 +1,17 @@
 """The stand-in application for panel tests."""
 
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from lesion_scene import lesion_images, lesion_panel  # noqa: F401 - fixtures
 
 TESTING = Path(__file__).resolve().parents[2]
 if str(TESTING) not in sys.path:
     sys.path.insert(0, str(TESTING))
 
+PRODUCT = TESTING.parent / "BMVascular"
 EXAMPLE = Path(__file__).with_name("example") / "BlurExample.py"
 
 
@@ -49,3 +52,56 @@ def small_patient():
     from BMVascularCore.phantom import build_patient
 
     return build_patient(size="small")
+
+
+@pytest.fixture(scope="session")
+def study_folder(small_patient, tmp_path_factory):
+    """The simulated patient on disk as a person would get it: DICOM files and study.json with seeds."""
+    from BMVascularCore.phantom import write_dicom, write_study
+
+    folder = tmp_path_factory.mktemp("study")
+    write_dicom(small_patient, folder / "DICOM")
+    write_study(small_patient, folder)
+    return folder
+
+
+def fill_scene(scene, patient, timepoints=(0, 1)):
+    """Every image of a simulated patient with role and time point, seeds named; the planning CT too.
+
+    Returns
+    -------
+    dict
+        (time point label, role) to the node that carries the role; several VFA scans: the last.
+    """
+    from BMVascularLib.seeds import addSeeds
+    from BMVascularLib.studyNodes import addImage, setRole
+
+    nodes = {}
+    for number in timepoints:
+        point = patient.timepoints[number]
+        for name, image in chain(point.volumes.items(), point.series.items()):
+            role = name.split("_")[0]
+            label = "Planning" if role == "CT" else point.label
+            nodes[label, role] = addImage(scene, image, role, label, "simulated")
+        seeds = [(seed["name"], tuple(seed["ras"])) for seed in point.seeds]
+        nodes[point.label, "seeds"] = addSeeds(scene, seeds, f"{point.label} seeds")
+        setRole(nodes[point.label, "seeds"], "seeds", point.label, "from the study")
+    return nodes
+
+
+@pytest.fixture
+def filled(host, small_patient):
+    """The stand-in's scene with both time points of the simulated patient; see :func:`fill_scene`."""
+    return fill_scene(host.slicer.mrmlScene, small_patient)
+
+
+@pytest.fixture
+def module(host):
+    """A function that loads a module of the product once (by its name) and returns the stand-in."""
+
+    def load(name):
+        if host.slicer.app.moduleManager().module(name) is None:
+            host.loadModule(PRODUCT / f"{name}.py")
+        return host
+
+    return load

@@ -296,11 +296,5 @@ def test_cancelling_passes_through():
         build_patient(1, "small", stop)
 
 
-def test_without_nilearn_the_message_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(anatomy.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install bmvascular\[demo\]"):
-        anatomy._map_folder()
-
-
 def test_gain_is_common_to_all_scans(patient):
     assert patient.timepoints[0].volumes["VFA_15"].array.max() < GAIN

@@ -199,3 +199,26 @@ def test_flip_angles_of_one_protocol_form_a_set(tmp_path):
             )
     roles = propose_roles(scan_folder(tmp_path))
     assert {proposal.role for proposal in roles.values()} == {"VFA"}
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "role"),
+    [
+        ("T1 post Gd", 1, "T1c"),
+        ("T1 pre Gd", 1, "T1"),
+        ("FLAIR axial", 1, "FLAIR"),
+        ("swi mag", 1, "SWI"),
+        ("DSC perfusion", 60, "DSC"),
+        ("DCE SPGR", 60, "DCE"),
+        ("Planning CT head", 1, "CT"),
+        ("FET PET", 1, "PET"),
+        ("Volume_3", 1, "other"),
+        ("MIP T1 post", 1, "other"),
+    ],
+)
+def test_a_name_alone_proposes_a_role_with_a_reason(name, frames, role):
+    from BMVascularCore.study.roles import propose_by_name
+
+    found = propose_by_name(name, frames)
+    assert found.role == role
+    assert found.reason

@@ -1,0 +1,427 @@
+"""BMVPlanning: fuse the planning CT, make targets, measure organs, review the dose, export DICOM."""
+
+from typing import Annotated
+
+import slicer
+from slicer import (
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+)
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from BMVascularLib.planningReview import PlanningReviewLogic
+from BMVascularLib.widgets.panel import PanelLifeCycle
+from BMVascularLib.widgets.planningDose import DoseSection, ExportSection, OrgansSection, SelfTestSection
+from BMVascularLib.widgets.planningFuse import FuseSection, TargetsSection
+
+
+class BMVPlanning(ScriptedLoadableModule):
+    """Module entry: what Slicer's module list shows."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("BMV Planning")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Radiotherapy")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["The BMVascular contributors"]
+        self.parent.helpText = _(
+            "Fuses MRI with the planning CT and measures how far the fusion can be trusted, makes targets with "
+            "margins for each metastasis, measures distances to organs, reviews a dose and writes DICOM for the "
+            "planning system. It calculates no dose and prescribes none. Research use only."
+        )
+        self.parent.acknowledgementText = _("Apache-2.0. Terms follow DICOM, ICRU 91 and TG-263.")
+
+
+@parameterNodeWrapper
+class BMVPlanningParameterNode:
+    """What the panel keeps with the scene.
+
+    ctVolume, t1cVolume, lesions, organs, dose, isocentre - inputs
+    blend, squareMm, targetsFill, doseOpacity, doseLegend, showIsodoses - display
+    ctvMm, ptvMm - margins of new targets in mm
+    angleDeg, translationMm - setup error about a shared isocentre
+    mriAgeDays - days from MRI to treatment, -1 is not known
+    prescription - as typed by the user, empty until then
+    isodoses - levels as typed
+    """
+
+    ctVolume: vtkMRMLScalarVolumeNode | None
+    t1cVolume: vtkMRMLScalarVolumeNode | None
+    lesions: vtkMRMLSegmentationNode | None
+    organs: vtkMRMLSegmentationNode | None
+    dose: vtkMRMLScalarVolumeNode | None
+    isocentre: vtkMRMLMarkupsFiducialNode | None
+    blend: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    squareMm: Annotated[float, WithinRange(5.0, 60.0)] = 25.0
+    ctvMm: Annotated[float, WithinRange(0.0, 30.0)] = 0.0
+    ptvMm: Annotated[float, WithinRange(0.0, 30.0)] = 1.0
+    targetsFill: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
+    angleDeg: Annotated[float, WithinRange(0.0, 10.0)] = 1.0
+    translationMm: Annotated[float, WithinRange(0.0, 20.0)] = 0.0
+    mriAgeDays: Annotated[int, WithinRange(-1, 365)] = -1
+    prescription: str = ""
+    isodoses: str = "100 %, 50 %, 12 Gy"
+    showIsodoses: bool = True
+    doseOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
+    doseLegend: bool = False
+
+
+class BMVPlanningWidget(
+    PanelLifeCycle,
+    FuseSection,
+    TargetsSection,
+    OrgansSection,
+    DoseSection,
+    ExportSection,
+    SelfTestSection,
+    ScriptedLoadableModuleWidget,
+    VTKObservationMixin,
+):
+    """Sections from fusion to export; each is a class of its own."""
+
+    FORM = "BMVPlanning"
+    parameterNodeType = BMVPlanningParameterNode
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self._connecting = False
+        self._shown = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        self.logic = BMVPlanningLogic()
+        self.setupForm()
+
+    def setupPanel(self):
+        self.setupFuse()
+        self.setupTargets()
+        self.setupOrgans()
+        self.setupDose()
+        self.setupExport()
+        self.setupSelfTest()
+        self.ui.t1cSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onT1cChanged)
+
+    def setParameterNode(self, node):
+        """While the form takes over the values, no view changes."""
+        self._connecting = True
+        self._shown = None
+        try:
+            super().setParameterNode(node)
+        finally:
+            self._connecting = False
+
+    def exit(self):
+        self.leaveViews()
+        super().exit()
+
+    def cleanup(self):
+        self.flickerTimer.stop()
+        super().cleanup()
+
+    def onSceneStartClose(self, caller, event):
+        self.flickerTimer.stop()
+        self.logic.forget()
+        self.forgetExport()
+        for path in (self.ui.givenPath, self.ui.structuresPath, self.ui.dosePath):
+            path.currentPath = ""
+        super().onSceneStartClose(caller, event)
+
+    def applyDefaults(self):
+        """Empty selections are filled by role; a choice is never replaced."""
+        self.logic.fillByRole(self._parameterNode)
+
+    def onT1cChanged(self, node=None):
+        """Another time point brings its own lesions."""
+        p = self._parameterNode
+        if p is not None and node is not None and not self._connecting:
+            p.lesions = self.logic.lesionsFor(node, p.lesions)
+
+    def refresh(self, caller=None, event=None):
+        """Only what a change of the selections concerns; sliders do not rebuild the tables."""
+        p = self._parameterNode
+        if p is None:
+            return
+        chosen = tuple(
+            node.GetID() if node is not None else ""
+            for node in (p.ctVolume, p.t1cVolume, p.lesions, p.organs, p.dose)
+        )
+        if chosen != self._shown:
+            self._shown = chosen
+            self.refreshAll()
+
+    def refreshAll(self):
+        """Every section."""
+        self.updateFuse()
+        self.updateTargets()
+        self.updateOrgans()
+        self.updateDose()
+        self.updateReview()
+        self.updateExport()
+
+
+class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
+    """The planning part without its panel: usable from scripts. Takes nodes and plain values.
+
+    ``registerWith`` and ``measureWith`` take the place of Core's registration and check where they are set.
+    """
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleLogic.__init__(self, parent)
+        self.registerWith = None
+        self.measureWith = None
+        self.forget()
+
+    def getParameterNode(self):
+        return BMVPlanningParameterNode(super().getParameterNode())
+
+    def fillByRole(self, p):
+        """Fill empty inputs of a parameter node with what the scene offers."""
+        from BMVascularLib.studyNodes import firstOf, timepointOf
+
+        scene = slicer.mrmlScene
+        p.ctVolume = p.ctVolume or firstOf(scene, "CT")
+        p.lesions = p.lesions or firstOf(scene, "lesions")
+        wanted = timepointOf(p.lesions) if p.lesions is not None else None
+        p.t1cVolume = p.t1cVolume or firstOf(scene, "T1c", wanted)
+        p.organs = p.organs or firstOf(scene, "organs")
+        p.dose = p.dose or firstOf(scene, "dose")
+
+    def lesionsFor(self, t1c, current):
+        """Lesions of the time point of a T1c; the present ones where the T1c has no time point."""
+        from BMVascularLib.studyNodes import firstOf, timepointOf
+
+        timepoint = timepointOf(t1c)
+        return firstOf(slicer.mrmlScene, "lesions", timepoint) if timepoint else current
+
+    # -- fusion
+
+    def fusion(self, t1c):
+        """The transform that carries a T1c into CT space, None before the fusion."""
+        from BMVascularLib.planningNodes import fusionOf
+        from BMVascularLib.studyNodes import timepointOf
+
+        return fusionOf(slicer.mrmlScene, timepointOf(t1c)) if t1c is not None else None
+
+    def fusionFacts(self, t1c):
+        """Verdict, reasons and numbers of the fusion of a T1c; empty before it."""
+        from BMVascularLib.planningNodes import fusionFacts
+
+        return fusionFacts(self.fusion(t1c))
+
+    def verdictText(self, facts):
+        """Verdict in words."""
+        from BMVascularLib.planningFusion import verdictText
+
+        return verdictText(facts)
+
+    def residualRows(self, t1c):
+        """Expected fusion error at each lesion, mm."""
+        from BMVascularLib import planningFusion, planningNodes
+        from BMVascularLib.studyNodes import timepointOf
+        from BMVascularLib.tables import rowsOfTable
+
+        if self.fusion(t1c) is None:
+            return []
+        node = planningNodes.tableOf(slicer.mrmlScene, planningFusion.RESIDUALS, timepointOf(t1c))
+        rows = rowsOfTable(node) if node is not None else []
+        numbers = ("expected_error_mm", "upper_mm")
+        return [row | {key: float(row[key]) if row[key] else None for key in numbers} for row in rows]
+
+    def fuse(self, ct, t1c, lesions, progress=None):
+        """Register; see :func:`BMVascularLib.planningFusion.fuse`."""
+        from BMVascularLib import planningFusion
+
+        register = {"register": self.registerWith} if self.registerWith is not None else {}
+        return planningFusion.fuse(slicer.mrmlScene, ct, t1c, lesions, progress=progress, **register)
+
+    def check(self, ct, t1c, lesions, given=None, path="", progress=None):
+        """Check a given transform and use it; see :func:`BMVascularLib.planningFusion.check`."""
+        from BMVascularLib import planningFusion
+
+        measure = {"measure": self.measureWith} if self.measureWith is not None else {}
+        return planningFusion.check(
+            slicer.mrmlScene, ct, t1c, lesions, given, path, progress=progress, **measure
+        )
+
+    def accept(self, t1c, looked):
+        """Record what was looked at; see :func:`BMVascularLib.planningFusion.accept`."""
+        from BMVascularLib.planningFusion import accept
+
+        return accept(slicer.mrmlScene, t1c, looked)
+
+    def acceptanceRows(self, t1c):
+        """Rows of the acceptance table."""
+        from BMVascularLib.planningFusion import acceptance
+        from BMVascularLib.studyNodes import timepointOf
+
+        return acceptance(slicer.mrmlScene, timepointOf(t1c)) if self.fusion(t1c) is not None else []
+
+    # -- views
+
+    def showPair(self, background, foreground, opacity):
+        """One volume over another in every slice view."""
+        from BMVascularLib.planningViews import showPair
+
+        showPair(slicer.mrmlScene, background, foreground, opacity)
+
+    def setOpacity(self, opacity):
+        """Opacity of the upper volume."""
+        from BMVascularLib.planningViews import setOpacity
+
+        setOpacity(slicer.mrmlScene, opacity)
+
+    def jumpToLesion(self, lesions, name):
+        """Centre the slice views on a lesion."""
+        from BMVascularLib.planningNodes import centresRas
+        from BMVascularLib.planningViews import jumpTo
+
+        centre = centresRas(lesions).get(name)
+        if centre is not None:
+            jumpTo(slicer.mrmlScene, centre)
+
+    def showCheckerboard(self, ct, t1c, squareMm):
+        """Make and show the checkerboard."""
+        from BMVascularLib.planningViews import addCheckerboard
+
+        node = addCheckerboard(slicer.mrmlScene, ct, t1c, squareMm)
+        self.showPair(node, None, 0.0)
+        return node
+
+    def showBoneEdges(self, ct):
+        """Make and show the bone edges of the CT."""
+        from BMVascularLib.planningViews import addBoneEdges
+
+        return addBoneEdges(slicer.mrmlScene, ct)
+
+    def removeDerived(self, *roles):
+        """Remove what is shown only."""
+        from BMVascularLib.planningNodes import removeRole
+
+        removeRole(slicer.mrmlScene, *roles)
+
+    # -- targets
+
+    def makeTargets(self, lesions, ct, ctvMm, ptvMm, progress=None):
+        """GTV, CTV, PTV of every lesion; see :func:`BMVascularLib.planningTargets.makeAll`."""
+        from BMVascularLib.planningTargets import makeAll
+
+        return makeAll(slicer.mrmlScene, lesions, ct, ctvMm, ptvMm, progress)
+
+    def setMargins(self, lesions, ct, name, ctvMm, ptvMm):
+        """Other margins for one lesion."""
+        from BMVascularLib.planningTargets import setMargins
+
+        node = self.targets(lesions)
+        return setMargins(slicer.mrmlScene, node, lesions, ct, name, ctvMm, ptvMm)
+
+    def marginOfText(self, text):
+        """Margin in mm from a table cell.
+
+        Raises
+        ------
+        InputError
+        """
+        from BMVascularCore.errors import InputError
+
+        try:
+            return float(text.replace(",", "."))
+        except ValueError as error:
+            raise InputError(f"'{text}' is not a margin in mm", "margin", "Type 0 to 30.") from error
+
+    def targetRows(self, lesions, angleDeg, translationMm, isocentre=None):
+        """Targets with rotation figures and the first published row beside."""
+        from BMVascularLib.planningTargets import referenceRows, rotationRows, rows
+
+        node = self.targets(lesions)
+        point = None
+        if isocentre is not None and isocentre.GetNumberOfControlPoints():
+            point = [0.0, 0.0, 0.0]
+            isocentre.GetNthControlPointPositionWorld(0, point)
+        rotations = rotationRows(node, lesions, angleDeg, translationMm, point) if node is not None else {}
+        found = rows(node)
+        for row in found:
+            moved = rotations.get(row["name"])
+            if moved is not None:
+                row |= {
+                    "distance_mm": moved.distance_mm,
+                    "displacement_mm": moved.displacement_mm,
+                    "rotation_margin_mm": moved.margin_mm,
+                    "volume_factor": moved.volume_factor,
+                }
+            published = referenceRows(row["diameter_mm"])
+            row["published"] = "; ".join(f"{r['text']} [{r['source']}, {r['verified']}]" for r in published)
+        return found
+
+    def referenceRows(self, lesions, name):
+        """Published dose-by-size rows for a lesion."""
+        from BMVascularLib.planningTargets import referenceRows, rows
+
+        row = next((row for row in rows(self.targets(lesions)) if row["name"] == name), None)
+        return referenceRows(row["diameter_mm"]) if row is not None else []
+
+    def setTargetsFill(self, lesions, opacity):
+        """Fill of the targets on slices."""
+        node = self.targets(lesions)
+        if node is not None:
+            node.GetDisplayNode().SetVisibility2DFill(opacity > 0)
+            node.GetDisplayNode().SetOpacity2DFill(float(opacity))
+
+    def ageText(self, days):
+        """What the literature says about an MRI of this age."""
+        from BMVascularLib.planningTargets import ageText
+
+        return ageText(days)
+
+
+class BMVPlanningTest(ScriptedLoadableModuleTest):
+    """Self-test on a sphere: targets, live margin, dose, in a few seconds."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear(0)
+
+    def runTest(self):
+        for test in (self.test_margin_of_a_sphere, self.test_nothing_is_exported_without_fusion):
+            self.setUp()
+            test()
+
+    def _scene(self, diameterMm=10.0):
+        """A planning CT of nothing and a sphere as lesion."""
+        import numpy as np
+
+        from BMVascularCore.volume import Geometry, Volume
+        from BMVascularLib.segments import addSegmentation
+        from BMVascularLib.studyNodes import addImage, setRole
+
+        grid = Geometry((40, 40, 40), (1.0, 1.0, 1.0), (-19.5, -19.5, -19.5))
+        ct = addImage(slicer.mrmlScene, Volume(np.zeros(grid.shape, np.int16), grid), "CT", "Planning")
+        index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
+        ball = np.linalg.norm(grid.points_of(index), axis=-1) <= diameterMm / 2.0
+        facts = {"label": 1, "name": "M1", "color": (1.0, 0.0, 0.0), "kind": "metastasis"}
+        lesions = addSegmentation(slicer.mrmlScene, Volume(ball.astype(np.int32), grid), [facts], "lesions")
+        setRole(lesions, "lesions", "TP1")
+        return ct, lesions
+
+    def test_margin_of_a_sphere(self):
+        """A margin of 2 mm makes a ball of 14 mm from one of 10 mm."""
+        ct, lesions = self._scene()
+        logic = BMVPlanningLogic()
+        logic.makeTargets(lesions, ct, 0.0, 1.0)
+        logic.setMargins(lesions, ct, "M1", 0.0, 2.0)
+        row = logic.targetRows(lesions, 1.0, 0.0)[0]
+        self.assertAlmostEqual(row["ptv_ml"] / (3.14159 / 6.0 * 14.0**3 / 1000.0), 1.0, delta=0.04)
+
+    def test_nothing_is_exported_without_fusion(self):
+        """The export refuses with a reason."""
+        ct, lesions = self._scene()
+        self.assertIn("not fused", BMVPlanningLogic().exportRefusal(ct, None, lesions))

@@ -1,0 +1,240 @@
+"""DICOM objects of a plan: made and checked in memory, shown, then written together or not at all."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.io.output import OutputFolder
+from BMVascularCore.planning.contours import transform_matrix
+from BMVascularCore.planning.ct_series import read_planning_series
+from BMVascularCore.planning.export import trace_structures
+from BMVascularCore.planning.preflight import preflight
+from BMVascularCore.planning.rtstruct import build_rtstruct
+from BMVascularCore.planning.seg_export import build_segmentation
+from BMVascularCore.planning.spatial_registration import build_registration
+from BMVascularCore.planning.structures import Structure
+from BMVascularCore.volume import Volume
+from BMVascularLib.planningNodes import fusionFacts, requireCt
+from BMVascularLib.planningTargets import reviewStructures
+from BMVascularLib.segments import labelsOfNode
+from BMVascularLib.studyNodes import factsOf
+from BMVascularLib.transforms import transformToWorld
+from BMVascularLib.volumes import geometryOfNode
+
+_SAME_PLACE_MM = 0.05
+
+
+@dataclass
+class ExportObject:
+    """One object of the preview.
+
+    Attributes
+    ----------
+    file, kind, content : str
+    data : pydicom.Dataset or None
+        None when it cannot be written.
+    problem : str
+        Why it cannot be written.
+    notes : list of str
+        What the check found, nothing wrong among it.
+    """
+
+    file: str
+    kind: str
+    content: str = ""
+    data: object = None
+    problem: str = ""
+    notes: list = field(default_factory=list)
+
+    def row(self):
+        """The object as a row of the preview."""
+        state = self.problem or "; ".join(["passed", *self.notes])
+        return {"file": self.file, "object": self.kind, "content": self.content, "check": state}
+
+
+def refusal(ct, fusion, targets):
+    """Why nothing can be exported, in one sentence; '' when it can."""
+    if ct is None:
+        return "Choose the planning CT."
+    facts = fusionFacts(fusion)
+    if not facts:
+        return "The T1 is not fused with the planning CT: fuse first."
+    if facts["verdict"] == "fail":
+        return f"The fusion failed its checks ({facts['reasons'][0]}): nothing is exported."
+    if targets is None:
+        return "There are no targets: make them first."
+    return ""
+
+
+def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progress=None):
+    """Make every object in memory and check it.
+
+    Parameters
+    ----------
+    ct, t1c : vtkMRMLScalarVolumeNode
+    fusion : vtkMRMLLinearTransformNode
+    targets, lesions : vtkMRMLSegmentationNode
+    ctFolder, mrFolder : str
+        DICOM series of CT and T1c; without the second neither registration nor segmentation is written.
+
+    Returns
+    -------
+    list of ExportObject
+
+    Raises
+    ------
+    InputError
+        Nothing can be written at all.
+    """
+    reason = refusal(ct, fusion, targets)
+    if reason:
+        raise InputError(reason, "export")
+    requireCt(ct)
+    if not ctFolder:
+        raise InputError(
+            "the planning CT did not come from DICOM here", "export", "Choose the folder of its DICOM series."
+        )
+    series = read_planning_series(ctFolder, allow_thick=True)
+    _requireSameImage(ct, series)
+    objects = [_guarded(_structureSet, "rtstruct.dcm", "RT Structure Set", series, targets, progress)]
+    if not mrFolder:
+        missing = "the DICOM series of the T1 is not chosen"
+        objects += [
+            ExportObject("reg.dcm", "Spatial Registration", problem=missing),
+            ExportObject("seg.dcm", "Segmentation", problem=missing),
+        ]
+        return objects
+    try:
+        moving = read_planning_series(mrFolder, allow_thick=True)
+        _requireSameImage(t1c, moving, world=False)
+    except InputError as error:
+        objects += [
+            ExportObject("reg.dcm", "Spatial Registration", problem=str(error)),
+            ExportObject("seg.dcm", "Segmentation", problem=str(error)),
+        ]
+        return objects
+    objects.append(_guarded(_registration, "reg.dcm", "Spatial Registration", series, moving, t1c))
+    objects.append(_guarded(_segmentation, "seg.dcm", "Segmentation", moving, lesions, t1c))
+    return objects
+
+
+def _guarded(make, file, kind, *args):
+    try:
+        return make(ExportObject(file, kind), *args)
+    except InputError as error:
+        return ExportObject(file, kind, problem=str(error))
+
+
+def _requireSameImage(node, series, world=True):
+    """The DICOM series must be the image in the scene: same frame of reference, same voxels in space."""
+    frame = factsOf(node).get("frame_of_reference_uid")
+    if frame and str(frame) != series.frame_of_reference_uid:
+        raise InputError(
+            f"is another scan than {node.GetName()} (other frame of reference)",
+            series.name,
+            "Choose its own.",
+        )
+    ours, theirs = geometryOfNode(node, world), series.geometry
+    if tuple(ours.shape) != tuple(theirs.shape) or not _sameCorners(ours, theirs):
+        raise InputError(
+            f"does not lie where {node.GetName()} lies in the scene", series.name, "Choose its own series."
+        )
+
+
+def _sameCorners(one, other):
+    """Same box in space, also where slices are counted from the other end."""
+    last = np.asarray(one.shape) - 1
+    corners = np.array(list(np.ndindex(2, 2, 2))) * last
+    mine, theirs = one.points_of(corners), other.points_of(corners)
+    gaps = np.linalg.norm(mine[:, None] - theirs[None], axis=-1)
+    return bool((gaps.min(axis=1) < _SAME_PLACE_MM).all())
+
+
+def _structureSet(made, series, targets, progress):
+    rois, table, warnings = trace_structures(reviewStructures(targets), series, progress=progress)
+    data = build_rtstruct(series, rois)
+    findings = preflight(data, series, {row["name"]: row["mask_ml"] for row in table})
+    errors = [one.text for one in findings if one.severity == "error"]
+    made.content = f"{len(rois)} structures, {sum(row['contours'] for row in table)} contours"
+    made.notes = [*series.warnings, *warnings, *(f.text for f in findings if f.severity == "warning")]
+    if errors:
+        made.problem = f"does not pass the check: {errors[0]}"
+    else:
+        made.data = data
+    return made
+
+
+def _registration(made, planning, moving, t1c):
+    rigid = transformToWorld(t1c)
+    made.data = build_registration(planning, moving, rigid)
+    # DICOM wants source to registered: the other way than ITK; seen in the object itself
+    matrix = np.reshape(_matrices(made.data)[-1], (4, 4))
+    gap = float(np.abs(matrix - np.linalg.inv(transform_matrix(rigid))).max())
+    if gap > 1e-6:
+        made.data, made.problem = None, f"its matrix is off by {gap:.1e}"
+    made.content = "rigid matrix, T1 frame to CT frame"
+    return made
+
+
+def _matrices(data):
+    return [
+        [float(v) for v in matrix.FrameOfReferenceTransformationMatrix]
+        for item in data.RegistrationSequence
+        for outer in item.MatrixRegistrationSequence
+        for matrix in outer.MatrixSequence
+    ]
+
+
+def _segmentation(made, moving, lesions, t1c):
+    labels, names = labelsOfNode(lesions, geometryOfNode(t1c))
+    local = geometryOfNode(t1c, world=False)
+    if not local.matches(moving.geometry, _SAME_PLACE_MM):
+        raise InputError("counts its slices from the other end than the T1 in the scene", moving.name)
+    masks = {name: labels.array == label for label, name in names.items()}
+    drawn = [
+        Structure(name, "GTV", [], Volume(mask, moving.geometry, name))
+        for name, mask in masks.items()
+        if mask.any()
+    ]
+    made.data = build_segmentation(moving, drawn)
+    made.content = f"{len(drawn)} lesions on the T1"
+    if len(made.data.SegmentSequence) != len(drawn):
+        made.data, made.problem = None, "not every lesion became a segment"
+    return made
+
+
+def writeExport(objects, folder):
+    """Write the objects of a preview together, or none.
+
+    Parameters
+    ----------
+    objects : list of ExportObject
+    folder : str
+
+    Returns
+    -------
+    list of str
+        File names.
+
+    Raises
+    ------
+    InputError
+        No folder, no object that passed, or a file of this name is there already.
+    """
+    if not folder:
+        raise InputError("no folder is chosen", "export", "Choose the folder to write to.")
+    ready = [each for each in objects if each.data is not None]
+    if not ready:
+        raise InputError("no object passed its check", "export", "Look at the preview.")
+    target = Path(folder)
+    present = [each.file for each in ready if (target / each.file).exists()]
+    if present:
+        raise InputError(
+            f"already holds {present[0]}, nothing is replaced", target.name, "Choose another folder."
+        )
+    with OutputFolder(target, overwrite=True) as output:
+        for each in ready:
+            each.data.save_as(output.file(each.file), enforce_file_format=True)
+        return output.commit()

@@ -1,0 +1,255 @@
+"""Nodes of the planning part: which transform carries a time point into CT space, and what lies below it.
+
+After the fusion every node of the time point stands below one transform, so that its world is the space
+of the planning CT. The CT itself stands below nothing: it is neither moved nor resampled.
+"""
+
+import json
+
+import numpy as np
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.planning.field import cut_out
+from BMVascularCore.planning.structures import Structure
+from BMVascularCore.volume import Volume, ras_lps
+from BMVascularLib.segments import labelGeometryOfSegment, segmentIds
+from BMVascularLib.studyNodes import ROLE, factsOf, nodesOf, roleOf, setRole, timepointOf
+from BMVascularLib.tables import addTable, setTable
+from BMVascularLib.volumes import arrayOfMatrix, geometryOfIjkToRas, parentToWorld, volumeOfNode, vtkMatrix
+
+FUSION = "fusion"
+FACTS = "BMVascular.Fusion"
+# roles that live in the space of the CT already
+OWN_ROLES = ("CT", "targets", "organs", "dose", "isodose", "checkerboard", "edges", FUSION)
+
+
+def fusionOf(scene, timepoint):
+    """The transform that carries a time point into CT space, None before the fusion."""
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLLinearTransformNode")):
+        node = scene.GetNthNodeByClass(n, "vtkMRMLLinearTransformNode")
+        if roleOf(node) == FUSION and timepointOf(node) == timepoint:
+            return node
+    return None
+
+
+def fusionFacts(node):
+    """What was measured of a fusion: verdict, reasons, numbers; empty without one."""
+    text = node.GetAttribute(FACTS) if node is not None else None
+    return json.loads(text) if text else {}
+
+
+def setFusionFacts(node, facts):
+    """Keep what was measured with the transform, so that scenes keep it."""
+    node.SetAttribute(FACTS, json.dumps(facts))
+
+
+def requireCt(node):
+    """The CT must stand where DICOM put it.
+
+    Raises
+    ------
+    InputError
+        No CT, or one below a transform.
+    """
+    if node is None:
+        raise InputError("no planning CT is chosen", "fusion", "Choose the CT.")
+    if node.GetParentTransformNode() is not None:
+        raise InputError(
+            "lies below a transform, a planning CT is never moved",
+            node.GetName(),
+            "Take it out of the transform and place the T1 below it instead.",
+        )
+
+
+def topOf(node):
+    """The topmost transform above a node, the node itself when there is none."""
+    while node.GetParentTransformNode() is not None:
+        node = node.GetParentTransformNode()
+    return node
+
+
+def volumeBelow(node, fusion, copy=False):
+    """The image of a node where it lay before the fusion.
+
+    Parameters
+    ----------
+    node : vtkMRMLScalarVolumeNode
+    fusion : vtkMRMLLinearTransformNode or None
+
+    Returns
+    -------
+    BMVascularCore.volume.Volume
+        With the acquisition facts of the node as ``meta``.
+    """
+    volume = volumeOfNode(node, world=True, copy=copy)
+    if fusion is not None and fusion in _transformsAbove(node):
+        moved = np.linalg.inv(_toWorld(fusion)) @ parentToWorld(node)
+        local = vtkMatrix(np.eye(4))
+        node.GetIJKToRASMatrix(local)
+        geometry = geometryOfIjkToRas(moved @ arrayOfMatrix(local), volume.array.shape, node.GetName())
+        volume = Volume(volume.array, geometry, volume.name)
+    volume.meta.update(factsOf(node))
+    return volume
+
+
+def _transformsAbove(node):
+    above = []
+    while node.GetParentTransformNode() is not None:
+        node = node.GetParentTransformNode()
+        above.append(node)
+    return above
+
+
+def _toWorld(transform):
+    matrix = vtkMatrix(np.eye(4))
+    transform.GetMatrixTransformToWorld(matrix)
+    return arrayOfMatrix(matrix)
+
+
+def placeTimepoint(scene, timepoint, fusion, extra=()):
+    """Stand everything of a time point below its fusion, volumes of sequences too.
+
+    Returns
+    -------
+    list of vtkMRMLTransformableNode
+        What was moved, to put it back when something fails.
+    """
+    moved = []
+    for node in [*_timepointNodes(scene, timepoint), *extra]:
+        top = topOf(node)
+        if top not in (fusion, *moved):
+            top.SetAndObserveTransformNodeID(fusion.GetID())
+            moved.append(top)
+    return moved
+
+
+def _timepointNodes(scene, timepoint):
+    proxies = _proxies(scene)
+    found = []
+    for node in nodesOf(scene, timepoint=timepoint):
+        shown = proxies.get(node, node)
+        if roleOf(node) not in OWN_ROLES and shown.IsA("vtkMRMLTransformableNode"):
+            found.append(shown)
+    return found
+
+
+def _proxies(scene):
+    """Sequence node to the volume that shows its chosen frame."""
+    found = {}
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
+        browser = scene.GetNthNodeByClass(n, "vtkMRMLSequenceBrowserNode")
+        sequence = browser.GetMasterSequenceNode()
+        proxy = browser.GetProxyNode(sequence) if sequence is not None else None
+        if proxy is not None:
+            found[sequence] = proxy
+    return found
+
+
+def lesionMasks(lesions):
+    """Every lesion as a mask cut out around it, where the views show it.
+
+    Parameters
+    ----------
+    lesions : vtkMRMLSegmentationNode
+
+    Returns
+    -------
+    list of (int, str, BMVascularCore.volume.Volume)
+        Number from 1 by position, name, boolean mask; empty segments are passed over.
+
+    Raises
+    ------
+    InputError
+        No lesion.
+    """
+    found = []
+    for number, segmentId in enumerate(segmentIds(lesions) if lesions is not None else [], start=1):
+        name = lesions.GetSegmentation().GetSegment(segmentId).GetName()
+        array, geometry = labelGeometryOfSegment(lesions, segmentId)
+        if array.any():
+            box = cut_out(array > 0, geometry, 2.0)
+            found.append((number, name, Volume(box.array > 0, box.geometry, name)))
+    if not found:
+        raise InputError("no lesion is segmented", "lesions", "Choose a segmentation with lesions.")
+    return found
+
+
+def centreLps(mask):
+    """Centre of a mask, LPS mm."""
+    return mask.geometry.points_of(np.argwhere(mask.array).mean(axis=0))
+
+
+def centresRas(lesions):
+    """Lesion name to its centre in RAS mm, as the views show it."""
+    return {name: tuple(ras_lps(centreLps(mask)).tolist()) for _, name, mask in lesionMasks(lesions)}
+
+
+def structuresOfNode(node, kindTag="BMVascular.Kind"):
+    """Segments of a segmentation as structures with masks.
+
+    Returns
+    -------
+    list of BMVascularCore.planning.structures.Structure
+        The type comes from the segment's tag, else from its name.
+    """
+    from BMVascularCore.planning.roi_names import guess_type
+
+    found = []
+    for segmentId in segmentIds(node):
+        segment = node.GetSegmentation().GetSegment(segmentId)
+        array, geometry = labelGeometryOfSegment(node, segmentId)
+        kind = segmentTag(segment, kindTag) or guess_type(segment.GetName(), "ORGAN")
+        colour = tuple(round(255 * part) for part in segment.GetColor())
+        mask = Volume(array > 0, geometry, segment.GetName())
+        found.append(Structure(segment.GetName(), kind, [], mask, colour))
+    return found
+
+
+def structureNames(node):
+    """Names of the segments of a segmentation, in order; empty without one."""
+    if node is None:
+        return []
+    return [node.GetSegmentation().GetSegment(each).GetName() for each in segmentIds(node)]
+
+
+def segmentTag(segment, name):
+    """Text of a segment's tag, '' without one."""
+    import vtk
+
+    text = vtk.reference("")
+    return str(text.get()) if segment.GetTag(name, text) else ""
+
+
+def putTable(scene, role, timepoint, rows, name, columns=None):
+    """Keep rows as the one table of a role; what it held before is replaced.
+
+    Returns
+    -------
+    vtkMRMLTableNode
+    """
+    node = tableOf(scene, role, timepoint)
+    if node is None:
+        node = addTable(scene, rows, name, columns)
+        setRole(node, role, timepoint)
+    else:
+        setTable(node, rows, columns)
+    return node
+
+
+def tableOf(scene, role, timepoint):
+    """The table with a role, None when there is none."""
+    for node in nodesOf(scene, role, timepoint):
+        if node.IsA("vtkMRMLTableNode"):
+            return node
+    return None
+
+
+def removeRole(scene, *roles):
+    """Remove nodes that are shown only (checkerboard, edges, isodose lines), with what displays them."""
+    for className in ("vtkMRMLScalarVolumeNode", "vtkMRMLModelNode"):
+        for n in reversed(range(scene.GetNumberOfNodesByClass(className))):
+            node = scene.GetNthNodeByClass(n, className)
+            if node is not None and node.GetAttribute(ROLE) in roles:
+                for display in reversed(range(node.GetNumberOfDisplayNodes())):
+                    scene.RemoveNode(node.GetNthDisplayNode(display))
+                scene.RemoveNode(node)

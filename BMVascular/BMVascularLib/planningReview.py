@@ -1,0 +1,204 @@
+"""Organs, dose, export and self-test as the planning logic offers them: what was computed last is kept here."""
+
+import slicer
+
+from BMVascularLib.studyNodes import firstOf, timepointOf
+
+
+class PlanningReviewLogic:
+    """Mixin of the planning logic; takes nodes and plain values, raises typed errors."""
+
+    def forget(self):
+        """Let go of what belongs to a scene that closes."""
+        self.lastReview = None
+        self.lastHabitats = []
+        self._imported = {}
+
+    def targets(self, lesions):
+        """The targets of the time point of some lesions, None before they are made."""
+        return firstOf(slicer.mrmlScene, "targets", timepointOf(lesions)) if lesions is not None else None
+
+    # -- organs
+
+    def importStructures(self, path, ct):
+        """Add a structure file; returns the segmentation and what the reader has to say."""
+        from BMVascularLib.planningDose import importStructures
+
+        node, found = importStructures(slicer.mrmlScene, path, ct, timepointOf(ct) if ct is not None else "")
+        if found.from_contours:
+            self._imported[node.GetID()] = found
+        return node, found.warnings
+
+    def organNames(self, organs):
+        """Names of the organs, in order."""
+        from BMVascularLib.planningNodes import structureNames
+
+        return structureNames(organs)
+
+    def distances(self, lesions, organs):
+        """Surface distances in mm, and the organs' names."""
+        from BMVascularLib.planningDose import DISTANCE_COLUMNS, distanceRows
+        from BMVascularLib.planningNodes import putTable
+
+        rows, names = distanceRows(lesions, organs)
+        label = timepointOf(lesions)
+        columns = [DISTANCE_COLUMNS[0], *names, *DISTANCE_COLUMNS[1:]]
+        putTable(slicer.mrmlScene, "distances", label, rows, f"{label} distances".strip(), columns)
+        return rows, names
+
+    def constraintRows(self, fractions, organs):
+        """Published constraints for the organs present; values where a dose was reviewed."""
+        from BMVascularLib.planningDose import constraintRows
+
+        dvhs = self.lastReview.dvhs if self.lastReview is not None else ()
+        return constraintRows(fractions, self.organNames(organs), dvhs)
+
+    # -- dose
+
+    def importDose(self, path, ct):
+        """Add a dose file as a volume in Gy."""
+        from BMVascularLib.planningDose import importDose
+
+        return importDose(slicer.mrmlScene, path, ct)
+
+    def review(self, dose, unit, lesions, organs, prescription, brain, progress=None):
+        """Review a plan: metrics table, chart, dose of the habitats.
+
+        Raises
+        ------
+        InputError, Cancelled
+            What was reviewed before stays.
+        """
+        from BMVascularCore.progress import silent
+        from BMVascularLib import planningDose, planningViews
+
+        scene, label, targets = slicer.mrmlScene, timepointOf(lesions or dose), self.targets(lesions)
+        grid = planningDose.doseGrid(dose, unit)
+        prescribed = planningDose.parsePrescription(prescription, targets)
+        imported = self._imported.get(organs.GetID()) if organs is not None else None
+        structures = planningDose.reviewStructures(targets, organs, imported)
+        found = planningDose.review(scene, grid, structures, prescribed, brain, label, progress or silent)
+        colors = planningDose.structureColors(targets, organs)
+        self.chart = planningViews.addDvhChart(scene, found.dvhs, colors, label)
+        self.lastReview = found
+        habitats = firstOf(scene, "habitats", label)
+        self.lastHabitats = (
+            planningDose.habitatRows(lesions, habitats, grid) if habitats is not None and lesions else []
+        )
+        return found
+
+    def reviewRows(self, lesions):
+        """Rows of the last review: those in memory, else those the scene brought back."""
+        from BMVascularLib.planningDose import reviewRows
+
+        return reviewRows(slicer.mrmlScene, self.lastReview, lesions)
+
+    def definition(self, key):
+        """Definition of a metric, '' without one."""
+        from BMVascularCore.planning.indices import DEFINITIONS
+
+        return DEFINITIONS.get(key, "")
+
+    def conventions(self):
+        """What the numbers of the last review rest on."""
+        from BMVascularLib.planningDose import conventionText
+
+        return conventionText(self.lastReview) if self.lastReview is not None else ""
+
+    def drawIsodoses(self, dose, unit, text, prescription, lesions):
+        """Isodose lines at typed levels; per cent refer to the one prescription that was typed."""
+        from BMVascularLib import planningDose, planningViews
+
+        whole = None
+        if prescription.strip():
+            given = planningDose.parsePrescription(prescription, self.targets(lesions))
+            values = set(given.values()) if isinstance(given, dict) else {given}
+            whole = values.pop() if len(values) == 1 else None
+        levels = planningViews.parseLevels(text, whole)
+        volume = planningDose.doseGrid(dose, unit).volume
+        return planningViews.addIsodoses(slicer.mrmlScene, volume, levels, whole, timepointOf(dose))
+
+    def showIsodoses(self, visible):
+        """Show or hide the isodose lines."""
+        from BMVascularLib.planningViews import showIsodoses
+
+        showIsodoses(slicer.mrmlScene, visible)
+
+    def doseWindow(self, dose):
+        """Lowest and highest dose of the colour scale, and the largest dose, in the volume's unit."""
+        from BMVascularLib.display import windowOf
+
+        image = dose.GetImageData()
+        top = image.GetScalarRange()[1] if image is not None else 0.0
+        return (*windowOf(dose), top)
+
+    def setDoseWindow(self, dose, low, high):
+        """Colour range of the dose; below it nothing is drawn."""
+        from BMVascularLib import display
+
+        display.showMap(dose, low, max(high, low + 0.01), "Dose", threshold=max(low, 0.05 * high))
+        legend = display.legendOf(dose)
+        if legend is not None:
+            legend.SetLabelFormat("%.1f")
+
+    def showDose(self, ct, dose, opacity):
+        """Dose over the CT in the colours of dose, whatever the volume came with."""
+        from BMVascularLib.colors import PREFIX
+        from BMVascularLib.planningViews import showPair
+
+        colors = dose.GetDisplayNode().GetColorNode()
+        if colors is None or colors.GetName() != f"{PREFIX}Dose":
+            self.setDoseWindow(dose, 0.0, self.doseWindow(dose)[2])
+        showPair(slicer.mrmlScene, ct, dose, opacity)
+
+    def showDoseLegend(self, dose, visible):
+        """Show or hide the legend of the dose."""
+        from BMVascularLib import display
+
+        legend = display.legendOf(dose)
+        if legend is None and visible:
+            legend = display.addColorLegend(dose, "Dose", "Gy")
+        if legend is not None:
+            legend.SetVisibility(visible)
+
+    def handToSlicerRt(self, dose):
+        """Make the dose known to SlicerRT."""
+        from BMVascularLib.planningDose import handToSlicerRt
+        from BMVascularLib.scene import hierarchyItem, subjectHierarchy
+
+        scene = slicer.mrmlScene
+        handToSlicerRt(dose, subjectHierarchy(scene), hierarchyItem(scene, dose))
+
+    # -- export
+
+    def exportRefusal(self, ct, t1c, lesions):
+        """Why nothing can be exported; '' when it can."""
+        from BMVascularLib.planningExport import refusal
+
+        return refusal(ct, self.fusion(t1c), self.targets(lesions))
+
+    def previewExport(self, ct, t1c, lesions, ctFolder, mrFolder, progress=None):
+        """Make and check every DICOM object in memory."""
+        from BMVascularLib.planningExport import planExport
+
+        targets = self.targets(lesions)
+        return planExport(ct, t1c, self.fusion(t1c), targets, lesions, ctFolder, mrFolder, progress)
+
+    def writeExport(self, objects, folder):
+        """Write the objects of a preview together."""
+        from BMVascularLib.planningExport import writeExport
+
+        return writeExport(objects, folder)
+
+    # -- self-test
+
+    def selfTest(self, progress=None):
+        """Error in % of every figure, one row a sphere."""
+        from BMVascularCore.planning.selftest import run_self_test
+        from BMVascularCore.progress import silent
+
+        rows = {}
+        for found in run_self_test(progress=progress or silent):
+            row = rows.setdefault(found["diameter_mm"], {"diameter_mm": found["diameter_mm"]})
+            row[found["quantity"]] = f"{found['error_percent']:+.2f} %"
+        return list(rows.values())

@@ -1,0 +1,265 @@
+"""What the planning views show: blend, checkerboard, bone edges of the CT, isodose lines, DVH chart."""
+
+import numpy as np
+import slicer
+import vtk
+
+from BMVascularCore.errors import InputError
+from BMVascularCore.volume import Geometry, Volume, resample
+from BMVascularLib import display
+from BMVascularLib.planningNodes import putTable, removeRole
+from BMVascularLib.studyNodes import setRole
+from BMVascularLib.surfaces import addIsodose, addModel, surfaceOfArray
+from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
+
+BONE_HU = 250.0
+_EDGE_GRID_MM = 1.2
+_BOARD_GRID_MM = 1.0
+ISODOSE_COLORS = (
+    (0.90, 0.10, 0.15), (1.0, 0.55, 0.0), (1.0, 0.85, 0.10), (0.25, 0.80, 0.30), (0.20, 0.70, 0.95),
+    (0.30, 0.35, 0.95), (0.70, 0.35, 0.90),
+)  # fmt: skip
+
+
+def composites(scene):
+    """Composite nodes of the slice views."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
+    return [scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode") for n in range(count)]
+
+
+def showPair(scene, background, foreground, opacity):
+    """Show one volume over another in every slice view."""
+    for composite in composites(scene):
+        display.setLayers(composite, background, foreground, None, opacity)
+
+
+def setOpacity(scene, opacity):
+    """Opacity of what lies on top in every slice view."""
+    for composite in composites(scene):
+        composite.SetForegroundOpacity(float(opacity))
+
+
+def jumpTo(scene, ras):
+    """Centre every slice view on a point, RAS mm."""
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+        scene.GetNthNodeByClass(n, "vtkMRMLSliceNode").JumpSliceByCentering(*ras)
+
+
+def _coarser(geometry, spacingMm):
+    """The same field of view on voxels of at least this size."""
+    step = np.maximum(np.asarray(geometry.spacing_mm), spacingMm)
+    shape = np.maximum(np.floor(np.asarray(geometry.shape[::-1]) * geometry.spacing_mm / step), 1).astype(int)
+    return Geometry(
+        tuple(int(n) for n in shape[::-1]), tuple(step.tolist()), geometry.origin_mm, geometry.direction
+    )
+
+
+def addCheckerboard(scene, ct, t1c, squareMm):
+    """Squares of CT and T1c in turn, each in its own window; shown only, never used for anything.
+
+    Returns
+    -------
+    vtkMRMLScalarVolumeNode
+        Role ``checkerboard``; grey values 0 to 255.
+    """
+    removeRole(scene, "checkerboard")
+    geometry = _coarser(geometryOfNode(ct), _BOARD_GRID_MM)
+    greys = []
+    for node in (ct, t1c):
+        low, high = display.windowOf(node)
+        moved = resample(volumeOfNode(node, copy=False), geometry, None, "linear", low).array
+        greys.append(np.clip(255.0 * (moved - low) / max(high - low, 1e-6), 0, 255).astype(np.uint8))
+    squares = [
+        (np.arange(n) * mm // squareMm).astype(int)
+        for n, mm in zip(geometry.shape, geometry.spacing_kji_mm, strict=True)
+    ]
+    odd = (squares[0][:, None, None] + squares[1][:, None] + squares[2]) % 2 == 1
+    node = addVolume(scene, Volume(np.where(odd, greys[1], greys[0]), geometry), "Checkerboard (shown only)")
+    display.setWindow(node, 0.0, 255.0)
+    setRole(node, "checkerboard", "Planning", "derived from CT and T1, shown only")
+    node.SetSaveWithScene(False)
+    return node
+
+
+def addBoneEdges(scene, ct):
+    """Outline of the CT's bone as a surface whose lines show on slices; shown only.
+
+    Returns
+    -------
+    vtkMRMLModelNode
+
+    Raises
+    ------
+    InputError
+        The CT shows no bone.
+    """
+    removeRole(scene, "edges")
+    volume = volumeOfNode(ct, copy=False)
+    geometry = _coarser(volume.geometry, _EDGE_GRID_MM)
+    array = resample(volume, geometry, None, "linear", -1000.0).array
+    if not (array > BONE_HU).any():
+        raise InputError(f"shows nothing above {BONE_HU:g} HU", ct.GetName(), "Choose the planning CT.")
+    node = addModel(
+        scene, surfaceOfArray(array, geometry, BONE_HU), "CT bone edges", (1.0, 0.85, 0.1), 0.0, True, 1
+    )
+    setRole(node, "edges", "Planning", "derived from the CT, shown only")
+    node.SetSaveWithScene(False)
+    return node
+
+
+def parseLevels(text, prescriptionGy):
+    """Isodose levels in Gy from text such as ``100 %, 50 %, 12 Gy``, falling.
+
+    Raises
+    ------
+    InputError
+        Not a level, or a share without a prescription.
+    """
+    levels = []
+    for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
+        share = part.endswith("%")
+        number = part.removesuffix("%").removesuffix("Gy").removesuffix("gy").strip()
+        try:
+            value = float(number)
+        except ValueError as error:
+            raise InputError(
+                f"'{part}' is not a level", "isodose lines", "Write for example 100 %, 50 %, 12 Gy."
+            ) from error
+        if share and prescriptionGy is None:
+            raise InputError("a level in % needs a prescription", "isodose lines", "Type the prescription.")
+        levels.append(value / 100.0 * prescriptionGy if share else value)
+    if not levels or min(levels) <= 0:
+        raise InputError("no level above zero is given", "isodose lines", "Write for example 12 Gy.")
+    return sorted(set(levels), reverse=True)
+
+
+def addIsodoses(scene, dose, levelsGy, prescriptionGy, timepoint=""):
+    """Isodose lines of a dose, with a legend in the views.
+
+    Parameters
+    ----------
+    dose : BMVascularCore.volume.Volume
+        Gy, in world space.
+    levelsGy : list of float
+    prescriptionGy : float or None
+        For the share beside each level.
+
+    Returns
+    -------
+    list of dict
+        level_gy, share_percent, color, node; the node is None where the dose does not reach the level.
+    """
+    removeRole(scene, "isodose")
+    rows = []
+    top = float(np.nanmax(dose.array))
+    for level, color in zip(levelsGy, ISODOSE_COLORS * (1 + len(levelsGy) // 7), strict=False):
+        share = None if prescriptionGy is None else 100.0 * level / prescriptionGy
+        name = f"{level:g} Gy" + ("" if share is None else f" ({share:.0f} %)")
+        node = None
+        if level < top:
+            node = addIsodose(scene, dose, level, f"Isodose {name}", color)
+            setRole(node, "isodose", timepoint, "surface of the dose volume")
+        rows.append({"level_gy": level, "share_percent": share, "color": color, "name": name, "node": node})
+    _addLegend(scene, [row for row in rows if row["node"] is not None])
+    return rows
+
+
+def _addLegend(scene, rows):
+    """Names of the levels beside their colours, in the views: a colour table on the first surface."""
+    if not rows:
+        return
+    table = scene.GetFirstNodeByName("BMV Isodoses")
+    if table is None:
+        table = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "BMV Isodoses")
+    table.SetTypeToUser()
+    table.SetHideFromEditors(False)
+    table.SetNumberOfColors(len(rows))
+    for n, row in enumerate(reversed(rows)):
+        table.SetColor(n, row["name"], *row["color"], 1.0)
+    table.GetLookupTable().SetTableRange(0, len(rows) - 1)
+    shown = rows[0]["node"].GetDisplayNode()
+    shown.SetAndObserveColorNodeID(table.GetID())
+    shown.SetScalarRangeFlag(shown.UseManualScalarRange)
+    shown.SetScalarRange(0.0, float(len(rows)))
+    legend = display.addColorLegend(rows[0]["node"], "Isodoses", categories=True)
+    # the left edge: the dose's own legend stands on the right
+    legend.SetPosition(0.05, 0.5)
+    legend.SetSize(0.12, 0.12 * len(rows))
+    legend.SetVisibility(True)
+
+
+def showIsodoses(scene, visible):
+    """Show or hide the isodose lines and their legend."""
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLModelNode")):
+        node = scene.GetNthNodeByClass(n, "vtkMRMLModelNode")
+        if node.GetAttribute("BMVascular.IsodoseGy"):
+            for index in range(node.GetNumberOfDisplayNodes()):
+                node.GetNthDisplayNode(index).SetVisibility(visible)
+
+
+def addDvhChart(scene, dvhs, colors, timepoint):
+    """Dose-volume histogram as plot nodes: one table, one curve a structure, one chart.
+
+    Parameters
+    ----------
+    dvhs : list of BMVascularCore.planning.dvh.Dvh
+    colors : dict
+        Structure name to (r, g, b) from 0 to 1.
+
+    Returns
+    -------
+    vtkMRMLPlotChartNode
+    """
+    measurable = [dvh for dvh in dvhs if dvh.measurable]
+    top = max((float(dvh.maximum_gy) for dvh in measurable), default=1.0)
+    dose = np.linspace(0.0, top, 300)
+    columns = {"Dose (Gy)": dose}
+    for dvh in measurable:
+        at, percent, _ = dvh.curve()
+        columns[dvh.name] = np.interp(dose, at, percent, right=0.0)
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    table = putTable(scene, "dvh", timepoint, rows, f"{timepoint} DVH table".strip(), list(columns))
+    _numbers(table, columns)
+    return _chart(scene, table, list(columns)[1:], colors, f"{timepoint} DVH".strip())
+
+
+def _numbers(node, columns):
+    """Plots want columns of numbers, not of text."""
+    table = vtk.vtkTable()
+    for name, values in columns.items():
+        array = vtk.vtkDoubleArray()
+        array.SetName(name)
+        for value in values:
+            array.InsertNextValue(float(value))
+        table.AddColumn(array)
+    node.SetAndObserveTable(table)
+
+
+def _chart(scene, table, names, colors, title):
+    chart = scene.GetFirstNodeByName(title)
+    if chart is None or not chart.IsA("vtkMRMLPlotChartNode"):
+        chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", title)
+    for n in reversed(range(chart.GetNumberOfPlotSeriesNodes())):
+        scene.RemoveNode(chart.GetNthPlotSeriesNode(n))
+    chart.RemoveAllPlotSeriesNodeIDs()
+    chart.SetTitle("Dose-volume histogram")
+    chart.SetXAxisTitle("Dose (Gy)")
+    chart.SetYAxisTitle("Volume (%)")
+    for name in names:
+        curve = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
+        curve.SetAndObserveTableNodeID(table.GetID())
+        curve.SetXColumnName("Dose (Gy)")
+        curve.SetYColumnName(name)
+        curve.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
+        curve.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
+        curve.SetLineStyle(_lineStyle(name))
+        curve.SetColor(*colors.get(name, (0.4, 0.4, 0.4)))
+        chart.AddAndObservePlotSeriesNodeID(curve.GetID())
+    return chart
+
+
+def _lineStyle(name):
+    """Targets of one kind share a colour: GTV solid, CTV dotted, PTV dashed."""
+    node = slicer.vtkMRMLPlotSeriesNode
+    styles = {"CTV": node.LineStyleDot, "PTV": node.LineStyleDash}
+    return styles.get(name[:3], node.LineStyleSolid)

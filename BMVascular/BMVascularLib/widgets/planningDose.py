@@ -1,0 +1,344 @@
+"""The sections Organs, Dose review, Export and Self-test of the planning panel."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
+from BMVascularLib.widgets.tasks import runTask
+
+
+class OrgansSection:
+    """Structures, distances, constraint rows."""
+
+    CONSTRAINT_COLUMNS = (
+        ("structure", _("Structure")),
+        ("metric", _("Metric")),
+        ("limit", _("Limit")),
+        ("value", _("Reached")),
+        ("within", _("Compared")),
+        ("kind", _("Kind")),
+        ("source", _("Source")),
+        ("verified", _("Checked")),
+    )
+
+    def setupOrgans(self):
+        """Connect the section."""
+        ui = self.ui
+        ui.structuresPath.connect("currentPathChanged(QString)", self.updateOrgans)
+        ui.structuresButton.connect("clicked(bool)", self.onImportStructures)
+        ui.distancesButton.connect("clicked(bool)", self.onDistances)
+        ui.fractionsBox.connect("currentIndexChanged(int)", self.updateConstraints)
+
+    def updateOrgans(self, *_args):
+        """What can be pressed now, and the structures to choose the brain from."""
+        ui, p = self.ui, self._parameterNode
+        setEnabledWithReason(
+            ui.structuresButton,
+            "" if ui.structuresPath.currentPath else _("Choose a structure file."),
+            _("Add the structures of the file as a segmentation."),
+        )
+        missing = p is None or p.lesions is None
+        setEnabledWithReason(
+            ui.distancesButton,
+            _("Choose the lesions.") if missing else "",
+            _("Shortest distance between surfaces, in mm."),
+        )
+        names = self.logic.organNames(p.organs) if p is not None else []
+        chosen = ui.brainBox.currentText
+        ui.brainBox.clear()
+        ui.brainBox.addItems([_("none"), *names])
+        brain = next((n for n in names if n == chosen or n.strip().lower() == "brain"), _("none"))
+        ui.brainBox.setCurrentText(brain)
+        self.updateConstraints()
+
+    def onImportStructures(self, checked=False):
+        """Read a structure set into the scene."""
+        p = self._parameterNode
+        with slicer.util.tryWithErrorDisplay(_("The structures were not imported."), waitCursor=True):
+            node, warnings = self.logic.importStructures(self.ui.structuresPath.currentPath, p.ctVolume)
+            p.organs = node
+            if warnings:
+                slicer.util.warningDisplay("\n".join(warnings))
+        self.updateOrgans()
+
+    def onDistances(self, checked=False):
+        """Fill the table of distances."""
+        p = self._parameterNode
+        with slicer.util.tryWithErrorDisplay(_("The distances were not measured."), waitCursor=True):
+            rows, names = self.logic.distances(p.lesions, p.organs)
+            columns = [
+                ("lesion", _("Lesion")),
+                *[(name, name) for name in names],
+                ("distance_mm", _("Next lesion mm")),
+                ("nearest_lesion", _("Next lesion")),
+            ]
+            fillTable(self.ui.distancesTable, rows, columns)
+
+    def updateConstraints(self, *_args):
+        """Constraint rows of the chosen fractionation."""
+        p, text = self._parameterNode, self.ui.fractionsBox.currentText
+        rows = []
+        if p is not None and text.isdigit():
+            rows = self.logic.constraintRows(int(text), p.organs)
+        fillTable(self.ui.constraintsTable, rows, self.CONSTRAINT_COLUMNS)
+
+
+class DoseSection:
+    """Dose-volume histograms, indices, isodose lines."""
+
+    HABITAT_COLUMNS = (
+        ("lesion", _("Lesion")),
+        ("habitat", _("Habitat")),
+        ("volume_ml", _("mL")),
+        ("d98_gy", _("D98 Gy")),
+        ("dmean_gy", _("Mean Gy")),
+        ("d2_gy", _("D2 Gy")),
+        ("note", _("Note")),
+    )
+    HEADINGS = {  # noqa: RUF012
+        "structure": "Structure", "volume_ml": "mL", "d98_gy": "D98 Gy", "d50_gy": "D50 Gy", "d2_gy": "D2 Gy",
+        "coverage": "Coverage", "paddick_ci": "Paddick CI", "gradient_index": "GI", "v12_ml": "V12 mL",
+        "v10_ml": "V10 mL", "v12_minus_gtv_ml": "V12 - GTV mL", "v12_minus_targets_ml": "V12 - targets mL",
+        "bridged": "Bridged", "note": "Note",
+    }  # fmt: skip
+    ISODOSE_COLUMNS = (("name", _("Level")), ("state", _("Drawn")))
+
+    def setupDose(self):
+        """Connect the section."""
+        ui = self.ui
+        ui.dosePath.connect("currentPathChanged(QString)", self.updateDose)
+        ui.doseButton.connect("clicked(bool)", self.onImportDose)
+        ui.prescriptionEdit.connect("textChanged(QString)", self.updateDose)
+        ui.reviewButton.connect("clicked(bool)", self.onReview)
+        ui.isodoseButton.connect("clicked(bool)", self.onIsodoses)
+        ui.isodoseBox.connect("toggled(bool)", self.onShowIsodoses)
+        ui.doseRange.connect("valuesChanged(double,double)", self.onDoseRange)
+        ui.doseOpacity.connect("valueChanged(double)", self.onDoseOpacity)
+        ui.doseLegendBox.connect("toggled(bool)", self.onDoseLegend)
+        ui.slicerRtButton.connect("clicked(bool)", self.onSlicerRt)
+
+    def updateDose(self, *_args):
+        """What can be pressed now."""
+        ui, p = self.ui, self._parameterNode
+        setEnabledWithReason(
+            ui.doseButton,
+            "" if ui.dosePath.currentPath else _("Choose a dose file."),
+            _("Add the dose as a volume in Gy."),
+        )
+        noDose = p is None or p.dose is None
+        problem = _("Import or choose a dose.") if noDose else ""
+        if not problem and not ui.prescriptionEdit.text.strip():
+            problem = _("Type the prescription.")
+        hint = _("Dose-volume histograms and radiosurgery indices of all targets and organs.")
+        setEnabledWithReason(ui.reviewButton, problem, hint)
+        setEnabledWithReason(
+            ui.isodoseButton,
+            _("Import or choose a dose.") if noDose else "",
+            _("Draw the levels on slices and in 3D."),
+        )
+        for widget in (ui.doseRange, ui.doseOpacity, ui.doseLegendBox):
+            widget.enabled = not noDose
+        absent = "" if hasattr(slicer.modules, "dosevolumehistogram") else _("SlicerRT is not installed.")
+        setEnabledWithReason(
+            ui.slicerRtButton,
+            absent or (_("Import or choose a dose.") if noDose else ""),
+            _("Hand the dose over to the dose volume histogram module of SlicerRT."),
+        )
+        if not noDose:
+            self.showDoseRange(p.dose)
+
+    def showDoseRange(self, dose):
+        """The colour range of the dose volume, as it is."""
+        low, high, top = self.logic.doseWindow(dose)
+        self.ui.doseRange.blockSignals(True)
+        self.ui.doseRange.maximum = max(top, high, 1.0)
+        self.ui.doseRange.setValues(low, high)
+        self.ui.doseRange.blockSignals(False)
+
+    def onImportDose(self, checked=False):
+        """Read a dose file into the scene."""
+        p = self._parameterNode
+        with slicer.util.tryWithErrorDisplay(_("The dose was not imported."), waitCursor=True):
+            p.dose = self.logic.importDose(self.ui.dosePath.currentPath, p.ctVolume)
+            self.ui.doseUnitBox.currentIndex = 0
+        self.updateDose()
+
+    def onReview(self, checked=False):
+        """Review the plan, with progress and Cancel."""
+        p, ui = self._parameterNode, self.ui
+        brain = ui.brainBox.currentText if ui.brainBox.currentIndex > 0 else ""
+        with slicer.util.tryWithErrorDisplay(_("The dose was not reviewed."), waitCursor=True):
+            runTask(
+                _("Reviewing the dose"),
+                lambda progress: self.logic.review(
+                    p.dose, ui.doseUnitBox.currentText, p.lesions, p.organs, p.prescription, brain, progress
+                ),
+            )
+        self.updateReview()
+        self.updateConstraints()
+
+    def updateReview(self):
+        """Tables of the last review."""
+        rows = self.logic.reviewRows(self._parameterNode.lesions)
+        fillTable(self.ui.metricsTable, rows, list(self.HEADINGS.items()))
+        for column, key in enumerate(self.HEADINGS):
+            text = self.logic.definition(key)
+            if text and self.ui.metricsTable.horizontalHeaderItem(column) is not None:
+                self.ui.metricsTable.horizontalHeaderItem(column).setToolTip(text)
+        self.ui.conventionsLabel.text = self.logic.conventions()
+        fillTable(self.ui.habitatsTable, self.logic.lastHabitats, self.HABITAT_COLUMNS)
+
+    def onIsodoses(self, checked=False):
+        """Draw isodose lines at the typed levels."""
+        p, ui = self._parameterNode, self.ui
+        with slicer.util.tryWithErrorDisplay(_("The isodose lines were not drawn."), waitCursor=True):
+            rows = self.logic.drawIsodoses(
+                p.dose, ui.doseUnitBox.currentText, p.isodoses, p.prescription, p.lesions
+            )
+            self.logic.showIsodoses(p.showIsodoses)
+            self.fillIsodoses(rows)
+
+    def fillIsodoses(self, rows):
+        """Levels with their colours."""
+        states = [row | {"state": _("yes") if row["node"] is not None else _("not reached")} for row in rows]
+        fillTable(self.ui.isodoseTable, states, self.ISODOSE_COLUMNS)
+        for n, row in enumerate(rows):
+            self.ui.isodoseTable.item(n, 0).setBackground(qt.QColor(*[int(255 * c) for c in row["color"]]))
+
+    def onShowIsodoses(self, on):
+        """Show or hide the isodose lines."""
+        self.logic.showIsodoses(on)
+
+    def onDoseRange(self, low, high):
+        """Colour range of the dose."""
+        p = self._parameterNode
+        if p is not None and p.dose is not None and not self._connecting:
+            self.logic.setDoseWindow(p.dose, low, high)
+
+    def onDoseOpacity(self, value):
+        """Dose over the CT."""
+        p = self._parameterNode
+        if p is not None and p.dose is not None and p.ctVolume is not None and not self._connecting:
+            self.logic.showDose(p.ctVolume, p.dose, value)
+
+    def onDoseLegend(self, on):
+        """Legend of the dose."""
+        p = self._parameterNode
+        if p is not None and p.dose is not None:
+            self.logic.showDoseLegend(p.dose, on)
+
+    def onSlicerRt(self, checked=False):
+        """Open SlicerRT's module with the dose known to it."""
+        with slicer.util.tryWithErrorDisplay(_("The dose was not handed over.")):
+            self.logic.handToSlicerRt(self._parameterNode.dose)
+            slicer.util.selectModule("DoseVolumeHistogram")
+
+
+class ExportSection:
+    """Preview, then write."""
+
+    EXPORT_COLUMNS = (
+        ("file", _("File")),
+        ("object", _("Object")),
+        ("content", _("Content")),
+        ("check", _("Check")),
+    )
+
+    def setupExport(self):
+        """Connect the section; folders are kept here, never in the scene."""
+        ui = self.ui
+        self.exportObjects = []
+        self.folders = {"ct": "", "mr": "", "out": ""}
+        for key, button in (
+            ("ct", ui.ctFolderButton),
+            ("mr", ui.mrFolderButton),
+            ("out", ui.outFolderButton),
+        ):
+            button.connect("directoryChanged(QString)", self._folderSetter(key))
+        ui.previewButton.connect("clicked(bool)", self.onPreview)
+        ui.exportButton.connect("clicked(bool)", self.onExport)
+
+    def forgetExport(self):
+        """A new scene may be another patient: no folder is carried over."""
+        self.exportObjects = []
+        self.folders = dict.fromkeys(self.folderButtons, "")
+        for button in self.folderButtons.values():
+            button.blockSignals(True)
+            button.directory = "."
+            button.blockSignals(False)
+
+    def _folderSetter(self, key):
+        def changed(path):
+            self.folders[key] = path
+            if key != "out":
+                self.exportObjects = []
+            self.updateExport()
+
+        return changed
+
+    def updateExport(self, *_args):
+        """What can be pressed now."""
+        ui, p = self.ui, self._parameterNode
+        problem = self.logic.exportRefusal(p.ctVolume, p.t1cVolume, p.lesions) if p is not None else " "
+        if not problem and not self.folders["ct"]:
+            problem = _("Choose the folder with the DICOM series of the planning CT.")
+        setEnabledWithReason(
+            ui.previewButton, problem, _("Make every object in memory and check it. Nothing is written.")
+        )
+        if not problem and not any(each.data is not None for each in self.exportObjects):
+            problem = _("Preview first.")
+        if not problem and not self.folders["out"]:
+            problem = _("Choose the folder to write to.")
+        setEnabledWithReason(
+            ui.exportButton, problem, _("Write all objects of the preview that passed together, or none.")
+        )
+        fillTable(ui.exportTable, [each.row() for each in self.exportObjects], self.EXPORT_COLUMNS)
+        if problem and p is not None and not self.exportObjects:
+            ui.exportLabel.text = problem
+
+    def onPreview(self, checked=False):
+        """Make and check all objects."""
+        p = self._parameterNode
+        with slicer.util.tryWithErrorDisplay(_("The export cannot be made."), waitCursor=True):
+            found = runTask(
+                _("Making the DICOM objects"),
+                lambda progress: self.logic.previewExport(
+                    p.ctVolume, p.t1cVolume, p.lesions, self.folders["ct"], self.folders["mr"], progress
+                ),
+            )
+            self.exportObjects = found or []
+            self.ui.exportLabel.text = _("Nothing is written yet.")
+        self.updateExport()
+
+    def onExport(self, checked=False):
+        """Write what passed."""
+        with slicer.util.tryWithErrorDisplay(_("Nothing was written."), waitCursor=True):
+            names = self.logic.writeExport(self.exportObjects, self.folders["out"])
+            self.ui.exportLabel.text = _("Written: {files}.").format(files=", ".join(names))
+
+
+class SelfTestSection:
+    """Closed-form spheres through the same code as the patient's dose."""
+
+    SELF_TEST_COLUMNS = (
+        ("diameter_mm", _("Sphere mm")),
+        ("volume_ml", _("Volume")),
+        ("d98_gy", "D98"),
+        ("d50_gy", "D50"),
+        ("d2_gy", "D2"),
+        ("piv_ml", _("Isodose volume")),
+        ("v12_ml", "V12"),
+        ("gradient_index", "GI"),
+        ("paddick_ci", "Paddick CI"),
+    )
+
+    def setupSelfTest(self):
+        """Connect the section."""
+        self.ui.selfTestButton.connect("clicked(bool)", self.onSelfTest)
+
+    def onSelfTest(self, checked=False):
+        """Run and show the errors."""
+        with slicer.util.tryWithErrorDisplay(_("The self-test did not run."), waitCursor=True):
+            rows = runTask(_("Self-test"), self.logic.selfTest)
+            fillTable(self.ui.selfTestTable, rows or [], self.SELF_TEST_COLUMNS)

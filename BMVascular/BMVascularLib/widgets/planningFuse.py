@@ -1,0 +1,332 @@
+"""The sections Fuse and Targets of the planning panel."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
+from BMVascularLib.widgets.tasks import runTask
+
+FLICKER_MS = 500
+
+
+class FuseSection:
+    """Register or check, look, accept."""
+
+    FUSION_COLUMNS = (
+        ("lesion", _("Lesion")),
+        ("expected_error_mm", _("Expected mm")),
+        ("upper_mm", _("Upper mm")),
+    )
+    VERDICT_COLORS = {"pass": "#1b7837", "check": "#b35806", "fail": "#b2182b"}  # noqa: RUF012
+
+    def setupFuse(self):
+        """Connect the section."""
+        ui = self.ui
+        ui.fuseButton.connect("clicked(bool)", self.onFuse)
+        ui.checkButton.connect("clicked(bool)", self.onCheck)
+        ui.givenSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateFuse)
+        ui.givenPath.connect("currentPathChanged(QString)", self.updateFuse)
+        ui.fusionTable.connect("cellClicked(int,int)", self.onFusionRow)
+        ui.blendSlider.connect("valueChanged(double)", self.onBlend)
+        ui.flickerButton.connect("toggled(bool)", self.onFlicker)
+        ui.checkerboardBox.connect("toggled(bool)", self.onCheckerboard)
+        ui.squareSlider.connect("valueChanged(double)", self.onSquare)
+        ui.edgesBox.connect("toggled(bool)", self.onEdges)
+        ui.acceptButton.connect("clicked(bool)", self.onAccept)
+        self.flickerTimer = qt.QTimer()
+        self.flickerTimer.setInterval(FLICKER_MS)
+        self.flickerTimer.connect("timeout()", self.onFlickerTick)
+        self.flickerOnTop = False
+
+    def updateFuse(self, *_args):
+        """Verdict, residuals and what can be pressed now."""
+        ui, p = self.ui, self._parameterNode
+        problem = ""
+        if p is None or p.ctVolume is None or p.t1cVolume is None:
+            problem = _("Choose the planning CT and the T1.")
+        setEnabledWithReason(
+            ui.fuseButton,
+            problem,
+            _("Register the T1 to the planning CT and measure how far the result can be trusted."),
+        )
+        given = (ui.givenSelector.currentNode() is not None) + bool(ui.givenPath.currentPath)
+        setEnabledWithReason(
+            ui.checkButton,
+            problem or ("" if given == 1 else _("Choose one transform: a node or a file.")),
+            _("Measure the given transform in the same way, and place the T1 below it."),
+        )
+        facts = self.logic.fusionFacts(p.t1cVolume) if p is not None else {}
+        ui.verdictLabel.text = self.logic.verdictText(facts)
+        ui.verdictLabel.setStyleSheet(f"color: {self.VERDICT_COLORS.get(facts.get('verdict'), 'gray')};")
+        t1c = p.t1cVolume if p is not None else None
+        fillTable(ui.fusionTable, self.logic.residualRows(t1c), self.FUSION_COLUMNS)
+        self.updateAccept(facts, t1c)
+
+    def updateAccept(self, facts, t1c):
+        """What was accepted, and whether it can be."""
+        ui = self.ui
+        problem = "" if facts else _("Fuse first.")
+        if facts.get("verdict") == "fail":
+            problem = _("The fusion failed its checks and cannot be accepted.")
+        setEnabledWithReason(
+            ui.acceptButton,
+            problem,
+            _("Record what was looked at, the verdict and its numbers in a table. No names are recorded."),
+        )
+        rows = self.logic.acceptanceRows(t1c)
+        seen = [row["checked"] for row in rows if row["result"] == "looked at"]
+        ui.acceptedLabel.text = (
+            _("Accepted; looked at: {what}.").format(what=", ".join(seen)) if seen else _("Not accepted yet.")
+        )
+        for box in (ui.flickerButton, ui.checkerboardBox, ui.blendSlider):
+            box.enabled = t1c is not None and self._parameterNode.ctVolume is not None
+        ui.edgesBox.enabled = self._parameterNode is not None and self._parameterNode.ctVolume is not None
+
+    def onFuse(self, checked=False):
+        """Register with progress and Cancel."""
+        p = self._parameterNode
+        with slicer.util.tryWithErrorDisplay(_("The fusion was not made."), waitCursor=True):
+            runTask(
+                _("Fusing T1 and CT"),
+                lambda progress: self.logic.fuse(p.ctVolume, p.t1cVolume, p.lesions, progress),
+            )
+        self.afterFusion()
+
+    def onCheck(self, checked=False):
+        """Check a transform from elsewhere."""
+        p, ui = self._parameterNode, self.ui
+        with slicer.util.tryWithErrorDisplay(_("The transform was not used."), waitCursor=True):
+            runTask(
+                _("Checking the transform"),
+                lambda progress: self.logic.check(
+                    p.ctVolume,
+                    p.t1cVolume,
+                    p.lesions,
+                    ui.givenSelector.currentNode(),
+                    ui.givenPath.currentPath,
+                    progress,
+                ),
+            )
+        self.afterFusion()
+
+    def afterFusion(self):
+        """Show the pair and the new verdict."""
+        p = self._parameterNode
+        for box in (self.ui.checkerboardBox, self.ui.edgesBox):
+            box.checked = False
+        if self.logic.fusionFacts(p.t1cVolume):
+            self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
+            slicer.util.resetSliceViews()
+        self.refreshAll()
+        if self.ui.fusionTable.rowCount:
+            self.onFusionRow(0, 0)
+
+    def onFusionRow(self, row, column):
+        """Go to the lesion of a row."""
+        self.jumpToLesion(self.ui.fusionTable.item(row, 0).text())
+
+    def jumpToLesion(self, name):
+        """Centre the slice views on a lesion."""
+        lesions = self._parameterNode.lesions if self._parameterNode is not None else None
+        if lesions is not None:
+            self.logic.jumpToLesion(lesions, name)
+
+    def onBlend(self, value):
+        """Opacity of the T1 over the CT."""
+        p = self._parameterNode
+        if p is not None and not self._connecting and p.ctVolume is not None and p.t1cVolume is not None:
+            self.ui.checkerboardBox.checked = False
+            self.logic.showPair(p.ctVolume, p.t1cVolume, value)
+
+    def onFlicker(self, on):
+        """Show CT and T1 in turn."""
+        p = self._parameterNode
+        if not on:
+            self.flickerTimer.stop()
+            if p is not None and p.t1cVolume is not None:
+                self.logic.setOpacity(p.blend)
+            return
+        self.ui.checkerboardBox.checked = False
+        self.logic.showPair(p.ctVolume, p.t1cVolume, 1.0)
+        self.flickerTimer.start()
+
+    def onFlickerTick(self):
+        """Change what lies on top."""
+        self.flickerOnTop = not self.flickerOnTop
+        self.logic.setOpacity(1.0 if self.flickerOnTop else 0.0)
+
+    def onCheckerboard(self, on):
+        """Show or remove the checkerboard."""
+        p = self._parameterNode
+        if p is None or p.ctVolume is None or p.t1cVolume is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The checkerboard was not made."), waitCursor=True):
+            if on:
+                self.ui.flickerButton.checked = False
+                self.logic.showCheckerboard(p.ctVolume, p.t1cVolume, p.squareMm)
+            else:
+                self.logic.removeDerived("checkerboard")
+                self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
+
+    def onSquare(self, value):
+        """Other squares while the checkerboard is shown."""
+        if self.ui.checkerboardBox.checked and self._parameterNode is not None and not self._connecting:
+            self.onCheckerboard(True)
+
+    def onEdges(self, on):
+        """Show or remove the bone edges of the CT."""
+        p = self._parameterNode
+        if p is None or p.ctVolume is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The edges were not drawn."), waitCursor=True):
+            if on:
+                self.logic.showBoneEdges(p.ctVolume)
+            else:
+                self.logic.removeDerived("edges")
+
+    def leaveViews(self):
+        """What is shown only goes when the panel is left."""
+        self.flickerTimer.stop()
+        for box in (self.ui.flickerButton, self.ui.checkerboardBox, self.ui.edgesBox):
+            box.blockSignals(True)
+            box.checked = False
+            box.blockSignals(False)
+        self.logic.removeDerived("checkerboard", "edges")
+
+    def onAccept(self, checked=False):
+        """Record what was looked at."""
+        ui = self.ui
+        looked = {
+            "skull": ui.lookedSkullBox.checked,
+            "ventricles": ui.lookedVentriclesBox.checked,
+            "lesions": ui.lookedLesionsBox.checked,
+            "side": ui.lookedSideBox.checked,
+        }
+        with slicer.util.tryWithErrorDisplay(_("The fusion was not accepted.")):
+            self.logic.accept(self._parameterNode.t1cVolume, looked)
+        self.updateFuse()
+
+
+class TargetsSection:
+    """Margins in a table; volumes follow each edit."""
+
+    TARGET_COLUMNS = (
+        ("name", _("Lesion")),
+        ("diameter_mm", _("Ø mm")),
+        ("ctv_mm", _("CTV + mm")),
+        ("ptv_mm", _("PTV + mm")),
+        ("gtv_ml", _("GTV mL")),
+        ("ctv_ml", _("CTV mL")),
+        ("ptv_ml", _("PTV mL")),
+        ("distance_mm", _("To isocentre mm")),
+        ("displacement_mm", _("Rotation mm")),
+        ("rotation_margin_mm", _("Margin needed mm")),
+        ("volume_factor", _("Volume ×")),
+        ("published", _("Published (reference)")),
+        ("note", _("Note")),
+    )
+    REFERENCE_COLUMNS = (
+        ("text", _("Dose")),
+        ("setting", _("Setting")),
+        ("source", _("Source")),
+        ("verified", _("Checked")),
+    )
+    EDITABLE = (2, 3)
+
+    def setupTargets(self):
+        """Connect the section."""
+        ui = self.ui
+        ui.targetsButton.connect("clicked(bool)", self.onMakeTargets)
+        ui.targetsTable.connect("itemChanged(QTableWidgetItem*)", self.onMarginEdited)
+        ui.targetsTable.connect("itemSelectionChanged()", self.updateReference)
+        ui.targetsTable.connect("cellClicked(int,int)", self.onTargetRow)
+        ui.targetsFillSlider.connect("valueChanged(double)", self.onTargetsFill)
+        for box in (ui.angleSpin, ui.translationSpin):
+            box.connect("valueChanged(double)", self.updateRotation)
+        ui.isocentreSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateRotation)
+        ui.mriAgeSpin.connect("valueChanged(int)", self.updateAge)
+
+    def onMakeTargets(self, checked=False):
+        """Targets of every lesion, with progress and Cancel."""
+        p = self._parameterNode
+        with slicer.util.tryWithErrorDisplay(_("The targets were not made."), waitCursor=True):
+            runTask(
+                _("Making targets"),
+                lambda progress: self.logic.makeTargets(p.lesions, p.ctVolume, p.ctvMm, p.ptvMm, progress),
+            )
+            self.onTargetsFill(p.targetsFill)
+            slicer.util.resetThreeDViews()
+        self.refreshAll()
+
+    def updateRotation(self, *_args):
+        """Other angle, translation or isocentre."""
+        if self._parameterNode is not None and not self._connecting:
+            self.updateTargets()
+
+    def updateTargets(self):
+        """Fill the table from the segmentation."""
+        ui, p = self.ui, self._parameterNode
+        problem = ""
+        if p is None or p.lesions is None or p.ctVolume is None:
+            problem = _("Choose the planning CT and the lesions.")
+        elif not self.logic.fusionFacts(p.t1cVolume):
+            problem = _("Fuse the T1 with the CT first.")
+        setEnabledWithReason(
+            ui.targetsButton,
+            problem,
+            _("GTV, CTV and PTV of every lesion in the space of the planning CT."),
+        )
+        rows = []
+        if p is not None and p.lesions is not None:
+            rows = self.logic.targetRows(
+                p.lesions, ui.angleSpin.value, ui.translationSpin.value, ui.isocentreSelector.currentNode()
+            )
+        ui.targetsTable.blockSignals(True)
+        fillTable(ui.targetsTable, rows, self.TARGET_COLUMNS)
+        for row in range(len(rows)):
+            for column in self.EDITABLE:
+                item = ui.targetsTable.item(row, column)
+                item.setFlags(qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsEditable)
+                item.setToolTip(_("Margin in mm, 0 to 30. Double click to edit."))
+                item.setBackground(qt.QColor(255, 250, 220))
+        ui.targetsTable.blockSignals(False)
+        self.updateReference()
+        self.updateAge()
+
+    def onMarginEdited(self, item):
+        """Make the targets of the edited lesion again, of no other."""
+        p, table = self._parameterNode, self.ui.targetsTable
+        row = item.row()
+        name = table.item(row, 0).text()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
+                ctv, ptv = (self.logic.marginOfText(table.item(row, c).text()) for c in self.EDITABLE)
+                self.logic.setMargins(p.lesions, p.ctVolume, name, ctv, ptv)
+        finally:
+            self.updateTargets()
+            table.selectRow(row)
+
+    def onTargetRow(self, row, column):
+        """Go to the lesion of a row."""
+        self.jumpToLesion(self.ui.targetsTable.item(row, 0).text())
+
+    def updateReference(self):
+        """Published rows for the chosen lesion."""
+        table = self.ui.targetsTable
+        row = max(table.currentRow(), 0)
+        rows = []
+        if table.rowCount > 0:
+            name = table.item(row, 0).text()
+            rows = self.logic.referenceRows(self._parameterNode.lesions, name)
+        fillTable(self.ui.referenceTable, rows, self.REFERENCE_COLUMNS)
+
+    def onTargetsFill(self, value):
+        """Fill of the targets on slices."""
+        p = self._parameterNode
+        if p is not None and not self._connecting and p.lesions is not None:
+            self.logic.setTargetsFill(p.lesions, value)
+
+    def updateAge(self, *_args):
+        """Age of the MRI against the literature."""
+        self.ui.mriAgeLabel.text = self.logic.ageText(self.ui.mriAgeSpin.value)

@@ -1,0 +1,1 @@
+# Slicer writes its package configuration here.

@@ -1,0 +1,325 @@
+"""The planning panel: organs, dose review, export and life cycle, driven as a person would."""
+
+import numpy as np
+import planning_cases
+import planning_scene as case
+import pydicom
+import pytest
+
+
+@pytest.fixture
+def panel(host, module):
+    """The open panel, fused and with targets."""
+    module("BMVPlanning")
+    nodes = case.fill(host.slicer.mrmlScene)
+    opened = host.open("BMVPlanning")
+    opened.nodes = nodes
+    opened.logic.registerWith = case.registration()
+    host.click(opened.ui.fuseButton)
+    host.click(opened.ui.targetsButton)
+    return opened
+
+
+@pytest.fixture
+def told(host):
+    """Errors become messages, as for a person; the last one's text."""
+    application = host.slicer.app._q
+    application.testing = False
+    yield lambda: host.messages.take()[-1].text
+    application.testing = True
+    host.errors()
+
+
+def cells(table):
+    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
+
+
+def headings(table):
+    return [table.horizontalHeaderItem(c).text() for c in range(table.columnCount)]
+
+
+def organ_file(tmp_path, frame="1.2.3"):
+    """An RTSTRUCT with a ball of 12 mm called Brainstem, 20 mm from M1's centre."""
+    from BMVascularCore.planning.contours import trace_mask
+    from BMVascularCore.planning.ct_series import check_planning_series
+    from BMVascularCore.planning.rtstruct import Roi, build_rtstruct
+
+    headers = planning_cases.image_headers(np.arange(64) - 32.0, FrameOfReferenceUID=frame)
+    series = check_planning_series(headers)
+    centre = case.BALLS["M1"][1] + (0.0, 20.0, 0.0)
+    mask = case.distance(case.ct_grid(), centre) <= 6.0
+    contours = trace_mask(mask, case.ct_grid(), series.geometry, None, "Brainstem")
+    data = build_rtstruct(series, [Roi("Brainstem", "ORGAN", contours)])
+    path = tmp_path / "organs.dcm"
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.fixture
+def organs(host, panel, tmp_path):
+    panel.ui.structuresPath.currentPath = str(organ_file(tmp_path))
+    host.click(panel.ui.structuresButton)
+    return panel
+
+
+@pytest.fixture
+def dosed(host, panel):
+    panel.nodes["dose"] = case.add_dose(host.slicer.mrmlScene)
+    panel.ui.doseSelector.setCurrentNode(panel.nodes["dose"])
+    return panel
+
+
+def test_imported_organs_give_distances(host, organs):
+    host.click(organs.ui.distancesButton)
+    row = dict(zip(headings(organs.ui.distancesTable), cells(organs.ui.distancesTable)[0], strict=True))
+    # centres 20 mm apart, radii 5 and 6 mm
+    assert float(row["Brainstem"]) == pytest.approx(9.0, abs=0.5)
+    apart = np.linalg.norm(case.BALLS["M1"][1] - case.BALLS["M2"][1]) - 8.5
+    assert float(row["Next lesion mm"]) == pytest.approx(apart, abs=0.3)
+
+
+def test_structures_of_another_scan_are_refused(host, panel, told, tmp_path):
+    panel.ui.structuresPath.currentPath = str(organ_file(tmp_path, "9.9.9"))
+    host.click(panel.ui.structuresButton)
+    assert "another scan" in told()
+    assert panel._parameterNode.organs is None
+
+
+def test_constraints_wait_for_the_number_of_fractions(host, organs):
+    assert cells(organs.ui.constraintsTable) == []
+    organs.ui.fractionsBox.setCurrentText("1")
+    rows = cells(organs.ui.constraintsTable)
+    assert {row[0] for row in rows} == {"Brainstem"}
+    assert {row[3] for row in rows} == {"–"}
+    assert all(row[6] and row[7] in ("verified", "unverified") for row in rows)
+
+
+def test_review_needs_a_typed_prescription(host, dosed, told):
+    assert dosed.ui.prescriptionEdit.text == ""
+    assert dosed.ui.reviewButton.enabled is False
+    assert "prescription" in dosed.ui.reviewButton.toolTip
+    dosed.ui.prescriptionEdit.text = "twenty"
+    host.click(dosed.ui.reviewButton)
+    assert "not a dose in Gy" in told()
+    dosed.ui.prescriptionEdit.text = "2000"
+    host.click(dosed.ui.reviewButton)
+    assert "does not fit" in told()
+
+
+def test_review_meets_the_closed_form(host, dosed):
+    dosed.ui.prescriptionEdit.text = "20"
+    host.click(dosed.ui.reviewButton)
+    names = headings(dosed.ui.metricsTable)
+    rows = {row[0]: dict(zip(names, row, strict=True)) for row in cells(dosed.ui.metricsTable)}
+    assert "CTV_01" not in rows  # no margin: the CTV is the GTV
+    gtv = rows["GTV_01"]
+    assert float(gtv["D98 Gy"]) == pytest.approx(case.dose_at(5.0 * np.cbrt(0.98)), rel=0.01)
+    assert float(gtv["D50 Gy"]) == pytest.approx(case.dose_at(5.0 * np.cbrt(0.50)), rel=0.01)
+    # what the isodose of M1 encloses belongs to M1 as long as M2 is farther away
+    index = (case.radius_of(10.0) / case.radius_of(20.0)) ** 3
+    assert float(gtv["GI"]) == pytest.approx(index, rel=0.02)
+    assert "end caps" in dosed.ui.conventionsLabel.text
+    assert "Paddick" in dosed.ui.metricsTable.horizontalHeaderItem(names.index("Paddick CI")).toolTip()
+
+
+def test_review_draws_a_chart_of_plot_nodes(host, dosed):
+    dosed.ui.prescriptionEdit.text = "20"
+    host.click(dosed.ui.reviewButton)
+    host.click(dosed.ui.reviewButton)
+    charts = host.slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+    series = host.slicer.util.getNodesByClass("vtkMRMLPlotSeriesNode")
+    assert len(charts) == 1 and len(series) == 4
+    table = series[0].GetTableNode().GetTable()
+    dose = np.array([table.GetValueByName(n, "Dose (Gy)").ToDouble() for n in range(table.GetNumberOfRows())])
+    volume = np.array([table.GetValueByName(n, "GTV_01").ToDouble() for n in range(len(dose))])
+    # half of the volume gets at least D50
+    assert np.interp(-50.0, -volume, dose) == pytest.approx(case.dose_at(5.0 * np.cbrt(0.5)), rel=0.01)
+
+
+def test_isodose_lines_lie_at_their_radius(host, dosed):
+    dosed.ui.prescriptionEdit.text = "20"
+    dosed.ui.isodoseEdit.text = "100 %, 12 Gy, 30 Gy"
+    host.click(dosed.ui.isodoseButton)
+    assert cells(dosed.ui.isodoseTable) == [
+        ["30 Gy (150 %)", "not reached"],
+        ["20 Gy (100 %)", "yes"],
+        ["12 Gy (60 %)", "yes"],
+    ]
+    models = [m for m in host.slicer.util.getNodesByClass("vtkMRMLModelNode") if "Isodose" in m.GetName()]
+    assert len(models) == 2
+    bounds = [0.0] * 6
+    next(m for m in models if "12 Gy" in m.GetName()).GetRASBounds(bounds)
+    assert (bounds[1] - bounds[0]) / 2 == pytest.approx(case.radius_of(12.0), abs=0.15)
+    dosed.ui.isodoseBox.checked = False
+    assert {m.GetDisplayNode().GetVisibility() for m in models} == {0}
+
+
+def test_habitats_show_which_dose_they_got(host, dosed):
+    from BMVascularCore.volume import Geometry, Volume
+    from BMVascularLib.planningNodes import fusionOf
+    from BMVascularLib.studyNodes import setRole
+    from BMVascularLib.volumes import addVolume
+
+    scene = host.slicer.mrmlScene
+    centre = case.BALLS["M1"][1] + case.MOVED_MM
+    grid = Geometry((30, 30, 30), (0.5,) * 3, tuple((centre - 7.25).tolist()))
+    core = np.where(case.distance(grid, centre) <= 3.0, 2, 1).astype(np.uint8)
+    node = addVolume(scene, Volume(core, grid), "habitats", labelMap=True)
+    setRole(node, "habitats", "TP1")
+    node.SetAndObserveTransformNodeID(fusionOf(scene, "TP1").GetID())
+    dosed.ui.prescriptionEdit.text = "20"
+    host.click(dosed.ui.reviewButton)
+    rows = [row for row in cells(dosed.ui.habitatsTable) if row[0] == "M1"]
+    assert len(rows) == 2
+    inner = max(rows, key=lambda row: float(row[3]))
+    assert float(inner[2]) == pytest.approx(case.ball_ml(6.0), rel=0.05)
+    assert float(inner[3]) == pytest.approx(case.dose_at(3.0 * np.cbrt(0.98)), rel=0.02)
+
+
+def test_colours_opacity_and_legend_of_the_dose(host, dosed):
+    from BMVascularLib.display import legendOf, windowOf
+
+    dosed.ui.doseOpacity.value = 0.4
+    composite = host.slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    assert composite.GetForegroundVolumeID() == dosed.nodes["dose"].GetID()
+    assert composite.GetForegroundOpacity() == pytest.approx(0.4)
+    dosed.ui.doseRange.setValues(5.0, 20.0)
+    assert windowOf(dosed.nodes["dose"]) == pytest.approx((5.0, 20.0))
+    dosed.ui.doseLegendBox.checked = True
+    assert legendOf(dosed.nodes["dose"]).GetVisibility()
+    assert "Gy" in legendOf(dosed.nodes["dose"]).GetTitleText()
+    assert dosed.ui.slicerRtButton.enabled is False
+    assert "SlicerRT is not installed." in dosed.ui.slicerRtButton.toolTip
+
+
+@pytest.fixture
+def ct_folder(panel, tmp_path):
+    headers = planning_cases.image_headers(np.arange(64) - 32.0, FrameOfReferenceUID="1.2.3")
+    return planning_cases.write_series(tmp_path / "ct", headers), headers
+
+
+@pytest.fixture
+def mr_folder(panel, tmp_path):
+    x, y, z = np.array((-32.0,) * 3) + case.MOVED_MM
+    headers = planning_cases.image_headers(
+        np.arange(64) + z, origin=(x, y), modality="MR", FrameOfReferenceUID="4.5.6"
+    )
+    return planning_cases.write_series(tmp_path / "mr", headers)
+
+
+def test_export_previews_then_writes_together(host, panel, told, ct_folder, mr_folder, tmp_path):
+    folder, headers = ct_folder
+    ui, out = panel.ui, tmp_path / "out"
+    assert ui.previewButton.enabled is False
+    ui.ctFolderButton.directory = str(folder)
+    ui.mrFolderButton.directory = str(mr_folder)
+    host.click(ui.previewButton)
+    assert [row[:2] for row in cells(ui.exportTable)] == [
+        ["rtstruct.dcm", "RT Structure Set"],
+        ["reg.dcm", "Spatial Registration"],
+        ["seg.dcm", "Segmentation"],
+    ]
+    assert all(row[3].startswith("passed") for row in cells(ui.exportTable)), cells(ui.exportTable)
+    assert ui.exportButton.enabled is False and not out.exists()
+    ui.outFolderButton.directory = str(out)
+    host.click(ui.exportButton)
+    assert sorted(p.name for p in out.iterdir()) == ["reg.dcm", "rtstruct.dcm", "seg.dcm"]
+    structures = pydicom.dcmread(out / "rtstruct.dcm")
+    assert structures.FrameOfReferenceUID == headers[0].FrameOfReferenceUID
+    kinds = [str(o.RTROIInterpretedType) for o in structures.RTROIObservationsSequence]
+    assert kinds == ["GTV", "GTV", "PTV", "PTV"]
+    used = {str(c.ContourImageSequence[0].ReferencedSOPInstanceUID)
+            for item in structures.ROIContourSequence for c in item.ContourSequence}  # fmt: skip
+    assert used <= {str(header.SOPInstanceUID) for header in headers}
+    moving = pydicom.dcmread(out / "reg.dcm").RegistrationSequence[1]
+    matrix = np.reshape(
+        [
+            float(v)
+            for v in moving.MatrixRegistrationSequence[0]
+            .MatrixSequence[0]
+            .FrameOfReferenceTransformationMatrix
+        ],
+        (4, 4),
+    )
+    # the object carries MR points to CT points
+    assert matrix[:3, 3] == pytest.approx(-case.MOVED_MM)
+    segments = pydicom.dcmread(out / "seg.dcm").SegmentSequence
+    assert [str(s.SegmentLabel) for s in segments] == ["M1", "M2"]
+    host.click(ui.exportButton)
+    assert "nothing is replaced" in told()
+
+
+def test_export_to_another_ct_is_refused(host, panel, told, tmp_path):
+    headers = planning_cases.image_headers(np.arange(64) - 32.0)
+    folder = planning_cases.write_series(tmp_path / "other", headers)
+    panel.ui.ctFolderButton.directory = str(folder)
+    host.click(panel.ui.previewButton)
+    assert "another scan" in told()
+    assert panel.ui.exportButton.enabled is False
+
+
+def test_export_without_the_mr_says_what_is_missing(host, panel, ct_folder):
+    panel.ui.ctFolderButton.directory = str(ct_folder[0])
+    host.click(panel.ui.previewButton)
+    states = [row[3] for row in cells(panel.ui.exportTable)]
+    assert states[0].startswith("passed")
+    assert states[1:] == ["the DICOM series of the T1 is not chosen"] * 2
+
+
+def test_self_test_shows_small_errors(host, panel):
+    host.click(panel.ui.selfTestButton)
+    rows = cells(panel.ui.selfTestTable)
+    assert [row[0] for row in rows] == ["3", "5", "7", "10", "20"]
+    for row in rows[1:]:
+        assert max(abs(float(text.removesuffix(" %"))) for text in row[1:]) < 1.0
+
+
+def test_a_closed_scene_empties_the_panel(host, dosed, ct_folder):
+    dosed.ui.ctFolderButton.directory = str(ct_folder[0])
+    dosed.ui.prescriptionEdit.text = "20"
+    host.click(dosed.ui.reviewButton)
+    host.clear()
+    for table in (dosed.ui.fusionTable, dosed.ui.targetsTable, dosed.ui.metricsTable, dosed.ui.exportTable):
+        assert table.rowCount == 0
+    assert dosed.ui.prescriptionEdit.text == ""
+    assert dosed.ui.fuseButton.enabled is False
+    assert set(dosed.folders.values()) == {""}
+
+
+def test_a_saved_scene_brings_everything_back(host, dosed, tmp_path):
+    dosed.ui.prescriptionEdit.text = "20"
+    dosed.ui.targetsTable.item(1, 3).setText("3")
+    host.process()
+    dosed.ui.lookedSkullBox.checked = True
+    host.click(dosed.ui.acceptButton)
+    host.click(dosed.ui.reviewButton)
+    before = cells(dosed.ui.targetsTable), cells(dosed.ui.metricsTable), cells(dosed.ui.fusionTable)
+    file = host.saveScene(tmp_path / "scene.mrb")
+    host.clear()
+    host.loadScene(file)
+    assert dosed.ui.prescriptionEdit.text == "20"
+    assert dosed.ui.verdictLabel.text.startswith("PASS")
+    assert dosed.ui.acceptedLabel.text == "Accepted; looked at: Skull and skin."
+    after = cells(dosed.ui.targetsTable), cells(dosed.ui.metricsTable), cells(dosed.ui.fusionTable)
+    assert after[0] == before[0]
+    assert after[2] == before[2]
+    assert [row[:5] for row in after[1]] == [row[:5] for row in before[1]]
+
+
+def test_entering_leaving_and_reloading_leave_nothing_behind(host, panel):
+    host.close()
+    before = host.observers()
+    for _ in range(4):
+        host.open("BMVPlanning")
+        host.close()
+    assert host.observers() == before
+    new = host.reload("BMVPlanning")
+    assert new is not panel
+    host.open("BMVPlanning")
+    assert new.ui.verdictLabel.text.startswith("PASS")
+
+
+def test_the_module_tests_itself(host, panel):
+    import BMVPlanning
+
+    BMVPlanning.BMVPlanningTest().runTest()

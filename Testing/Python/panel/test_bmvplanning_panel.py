@@ -1,0 +1,272 @@
+"""The planning panel, driven as a person would: fuse, look, accept, targets, organs, dose."""
+
+import time
+
+import numpy as np
+import planning_scene as case
+import pytest
+import SimpleITK as sitk
+
+from BMVascularCore.errors import InputError
+
+
+@pytest.fixture
+def panel(host, module):
+    """The open panel over the tiny scene; registration is replaced by the known shift."""
+    module("BMVPlanning")
+    nodes = case.fill(host.slicer.mrmlScene)
+    opened = host.open("BMVPlanning")
+    opened.nodes = nodes
+    opened.logic.registerWith = case.registration()
+    opened.logic.measureWith = case.registration()
+    return opened
+
+
+@pytest.fixture
+def fused(host, panel):
+    host.click(panel.ui.fuseButton)
+    return panel
+
+
+@pytest.fixture
+def planned(host, fused):
+    host.click(fused.ui.targetsButton)
+    return fused
+
+
+@pytest.fixture
+def told(host):
+    """Errors become messages, as for a person; the last one's text."""
+    application = host.slicer.app._q
+    application.testing = False
+    yield lambda: host.messages.take()[-1].text
+    application.testing = True
+    host.errors()
+
+
+def cells(table):
+    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
+
+
+def test_inputs_are_found_by_role(panel):
+    assert panel.ui.ctSelector.currentNode() is panel.nodes["CT"]
+    assert panel.ui.t1cSelector.currentNode() is panel.nodes["T1c"]
+    assert panel.ui.lesionsSelector.currentNode() is panel.nodes["lesions"]
+    assert panel.ui.fuseButton.enabled is True
+    assert panel.ui.prescriptionEdit.text == ""
+
+
+def test_without_a_ct_the_button_says_why(host, panel):
+    panel.ui.ctSelector.setCurrentNode(None)
+    assert panel.ui.fuseButton.enabled is False
+    assert "planning CT" in panel.ui.fuseButton.toolTip
+
+
+def test_fusion_moves_the_mr_and_never_the_ct(host, panel):
+    from BMVascularLib.planningNodes import centresRas
+
+    ct = host.slicer.util.arrayFromVolume(panel.nodes["CT"]).copy()
+    host.click(panel.ui.fuseButton)
+    fusion = panel.nodes["T1c"].GetParentTransformNode()
+    assert fusion.GetAttribute("BMVascular.Role") == "fusion"
+    for name in ("FLAIR", "lesions"):
+        assert panel.nodes[name].GetParentTransformNode() is fusion
+    assert panel.nodes["CT"].GetParentTransformNode() is None
+    assert np.array_equal(host.slicer.util.arrayFromVolume(panel.nodes["CT"]), ct)
+    centres = centresRas(panel.nodes["lesions"])
+    for name, (_, centre) in case.BALLS.items():
+        assert np.abs(np.array(centres[name]) * (-1, -1, 1) - centre).max() < 0.2
+    assert panel.ui.verdictLabel.text.startswith("PASS (registered here)")
+
+
+def test_residuals_are_shown_at_each_lesion(fused):
+    rows = cells(fused.ui.fusionTable)
+    assert [row[0] for row in rows] == ["M1", "M2"]
+    # a spread of 0.1 mm and half a round trip of 0.2 mm: the root mean square is 0.1 mm
+    assert [float(row[1]) for row in rows] == pytest.approx([0.1, 0.1], abs=0.005)
+
+
+def test_fusing_again_starts_from_where_the_mr_was(host, fused):
+    fusion = fused.nodes["T1c"].GetParentTransformNode()
+    seen = {}
+
+    def look(fixed, moving, progress=None):
+        seen["origin"] = moving.geometry.origin_mm
+        return case.registration()(fixed, moving, progress=progress)
+
+    fused.logic.registerWith = look
+    host.click(fused.ui.fuseButton)
+    assert np.allclose(seen["origin"], np.array((-32.0,) * 3) + case.MOVED_MM)
+    assert fused.nodes["T1c"].GetParentTransformNode() is fusion
+
+
+def test_cancel_leaves_the_scene_as_it_was(host, panel):
+    before = host.slicer.mrmlScene.GetNumberOfNodes()
+    timer = host.cancelNextProgress()
+    host.click(panel.ui.fuseButton)
+    timer.stop()
+    assert host.slicer.mrmlScene.GetNumberOfNodes() == before
+    assert panel.nodes["T1c"].GetParentTransformNode() is None
+    assert panel.ui.verdictLabel.text == "Not fused yet."
+    assert host.messages.take() == []
+
+
+def test_a_moved_ct_is_refused(host, panel, told):
+    transform = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+    panel.nodes["CT"].SetAndObserveTransformNodeID(transform.GetID())
+    host.click(panel.ui.fuseButton)
+    assert "never moved" in told()
+    assert panel.nodes["T1c"].GetParentTransformNode() is None
+
+
+def test_a_given_transform_is_checked_and_used(host, panel):
+    from BMVascularLib.transforms import addTransform
+
+    seen = {}
+
+    def measure(fixed, moving, transform, progress=None):
+        seen["origin"], seen["point"] = moving.geometry.origin_mm, transform.TransformPoint((0.0, 0.0, 0.0))
+        return case.registration("check", "repeats differ")(fixed, moving, transform, progress)
+
+    panel.logic.measureWith = measure
+    given = addTransform(
+        host.slicer.mrmlScene, sitk.TranslationTransform(3, case.MOVED_MM.tolist()), "by hand"
+    )
+    panel.nodes["T1c"].SetAndObserveTransformNodeID(given.GetID())
+    assert panel.ui.checkButton.enabled is False
+    panel.ui.givenSelector.setCurrentNode(given)
+    host.click(panel.ui.checkButton)
+    assert seen["point"] == pytest.approx(case.MOVED_MM)
+    assert np.allclose(seen["origin"], np.array((-32.0,) * 3) + case.MOVED_MM)
+    assert panel.ui.verdictLabel.text.startswith("CHECK (given as a node): repeats differ")
+    top = panel.nodes["T1c"].GetParentTransformNode()
+    assert top is not given and top.GetParentTransformNode() is None
+
+
+def test_a_transform_file_is_checked_and_used(host, panel, tmp_path):
+    file = tmp_path / "given.tfm"
+    sitk.WriteTransform(sitk.TranslationTransform(3, case.MOVED_MM.tolist()), str(file))
+    panel.ui.givenPath.currentPath = str(file)
+    host.click(panel.ui.checkButton)
+    assert "given as a file" in panel.ui.verdictLabel.text
+    assert str(tmp_path) not in str(panel._parameterNode.parameterNode)
+
+
+def test_a_failed_fusion_is_neither_accepted_nor_exported(host, panel):
+    panel.logic.registerWith = case.registration("fail", "skin surfaces lie 9.0 mm apart")
+    host.click(panel.ui.fuseButton)
+    host.click(panel.ui.targetsButton)
+    assert panel.ui.acceptButton.enabled is False
+    assert panel.ui.exportButton.enabled is False
+    assert "fusion failed its checks (skin surfaces lie 9.0 mm apart)" in panel.ui.exportLabel.text
+    with pytest.raises(InputError, match="nothing is exported"):
+        panel.logic.previewExport(panel.nodes["CT"], panel.nodes["T1c"], panel.nodes["lesions"], "x", "")
+
+
+def test_accept_records_what_was_looked_at(host, fused, told):
+    host.click(fused.ui.acceptButton)
+    assert "nothing is marked" in told()
+    fused.ui.lookedSkullBox.checked = True
+    fused.ui.lookedSideBox.checked = True
+    host.click(fused.ui.acceptButton)
+    assert fused.ui.acceptedLabel.text == "Accepted; looked at: Skull and skin, Left and right."
+    rows = {row["checked"]: row["result"] for row in fused.logic.acceptanceRows(fused.nodes["T1c"])}
+    assert rows["Ventricles"] == "not looked at"
+    assert rows["Verdict"] == "pass"
+    host.click(fused.ui.fuseButton)
+    assert fused.ui.acceptedLabel.text == "Not accepted yet."
+
+
+def test_views_blend_flicker_and_clean_up(host, fused):
+    composite = host.slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    fused.ui.blendSlider.value = 0.25
+    assert composite.GetForegroundOpacity() == pytest.approx(0.25)
+    assert composite.GetForegroundVolumeID() == fused.nodes["T1c"].GetID()
+    fused.ui.flickerButton.checked = True
+    seen = set()
+    for _ in range(6):
+        host.process(0.3)
+        seen.add(composite.GetForegroundOpacity())
+    assert {0.0, 1.0} <= seen
+    fused.ui.checkerboardBox.checked = True
+    assert fused.ui.flickerButton.checked is False
+    fused.ui.edgesBox.checked = True
+    scene = host.slicer.mrmlScene
+    board = [
+        n for n in host.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "Checker" in n.GetName()
+    ]
+    assert len(board) == 1 and not board[0].GetSaveWithScene()
+    count = scene.GetNumberOfNodesByClass("vtkMRMLModelNode")
+    host.close()
+    names = [n.GetName() for n in host.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    assert not [n for n in names if "Checker" in n]
+    assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == count - 1
+
+
+def test_targets_have_the_volume_of_grown_balls(planned):
+    rows = {row[0]: row for row in cells(planned.ui.targetsTable)}
+    for name, (diameter, _) in case.BALLS.items():
+        assert float(rows[name][1]) == pytest.approx(diameter, rel=0.02)
+        assert float(rows[name][6]) == pytest.approx(case.ball_ml(diameter + 2.0), rel=0.06)
+    middle = np.mean([centre for _, centre in case.BALLS.values()], axis=0)
+    assert float(rows["M1"][7]) == pytest.approx(np.linalg.norm(case.BALLS["M1"][1] - middle), abs=0.2)
+    assert "unverified" not in rows["M1"][11] and "RTOG 90-05" in rows["M1"][11]
+
+
+def test_an_edited_margin_changes_its_lesion_only_and_quickly(host, planned):
+    segmentation = planned.logic.targets(planned.nodes["lesions"]).GetSegmentation()
+    other = segmentation.GetSegment("PTV_02").GetRepresentation("Binary labelmap")
+    order = [segmentation.GetNthSegmentID(n) for n in range(6)]
+    started = time.perf_counter()
+    planned.ui.targetsTable.item(0, 3).setText("2")
+    host.process()
+    taken = time.perf_counter() - started
+    row = cells(planned.ui.targetsTable)[0]
+    assert float(row[6]) == pytest.approx(case.ball_ml(14.0), rel=0.05)
+    assert segmentation.GetSegment("PTV_02").GetRepresentation("Binary labelmap") is other
+    assert [segmentation.GetNthSegmentID(n) for n in range(6)] == order
+    assert segmentation.GetSegment("PTV_01").GetRepresentation("Closed surface").GetNumberOfPoints() > 100
+    assert taken < 1.0
+
+
+@pytest.mark.parametrize(("text", "said"), [("two", "not a margin"), ("-1", "cannot be used")])
+def test_a_wrong_margin_is_refused_and_put_back(host, planned, told, text, said):
+    planned.ui.targetsTable.item(1, 3).setText(text)
+    host.process()
+    assert said in told()
+    assert cells(planned.ui.targetsTable)[1][3] == "1"
+
+
+def test_margins_of_single_lesions_survive_making_targets_again(host, planned):
+    planned.ui.targetsTable.item(1, 3).setText("3")
+    host.process()
+    host.click(planned.ui.targetsButton)
+    assert [row[3] for row in cells(planned.ui.targetsTable)] == ["1", "3"]
+
+
+def test_rotation_follows_angle_and_isocentre(host, planned):
+    planned.ui.angleSpin.value = 2.0
+    host.process()
+    row = cells(planned.ui.targetsTable)[0]
+    assert float(row[8]) == pytest.approx(2 * float(row[7]) * np.sin(np.radians(1.0)), rel=0.02)
+    points = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "isocentre")
+    r, a, s = case.BALLS["M1"][1] * (-1, -1, 1)
+    points.AddControlPoint(float(r), float(a), float(s))
+    planned.ui.isocentreSelector.setCurrentNode(points)
+    host.process()
+    assert float(cells(planned.ui.targetsTable)[0][7]) < 0.2
+
+
+def test_age_of_the_mri_is_said_only_when_known(panel):
+    assert "not checked" in panel.ui.mriAgeLabel.text
+    panel.ui.mriAgeSpin.value = 20
+    assert "older than 14 days" in panel.ui.mriAgeLabel.text
+    assert "2019" in panel.ui.mriAgeLabel.text
+
+
+def test_reference_rows_follow_the_chosen_lesion(planned):
+    planned.ui.targetsTable.selectRow(0)
+    rows = cells(planned.ui.referenceTable)
+    assert any("24 Gy" in row[0] for row in rows)
+    assert {row[3] for row in rows} <= {"verified", "unverified"}
+    assert planned.ui.prescriptionEdit.text == ""
