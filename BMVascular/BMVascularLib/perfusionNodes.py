@@ -41,7 +41,6 @@ _MORE_MAPS = {
     "rcbv_uncorrected": ("rCBV (without leakage correction)", "mL/100 mL up to a scale", None, "rCBV"),
     "srcbv": ("rCBV (standardised)", "standard scale", None, "rCBV"),
     "k1": ("K1", "1", (0.0, 4.0), "Signal"),
-    "k2": ("K2 (leakage)", "1/s", (-0.05, 0.05), "Signal"),
     "k2_cv": ("CV of K2", "1", (0.0, 1.0), "Signal"),
     "ttp": ("TTP", "s", (0.0, 20.0), "Signal"),
     "ph": ("Peak height", "1/s", None, "rCBV"),
