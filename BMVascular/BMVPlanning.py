@@ -131,11 +131,11 @@ class BMVPlanningWidget(
 
     def onSceneStartClose(self, caller, event):
         self.flickerTimer.stop()
+        super().onSceneStartClose(caller, event)
         self.logic.forget()
         self.forgetExport()
         for path in (self.ui.givenPath, self.ui.structuresPath, self.ui.dosePath):
             path.currentPath = ""
-        super().onSceneStartClose(caller, event)
 
     def applyDefaults(self):
         """Empty selections are filled by role; a choice is never replaced."""

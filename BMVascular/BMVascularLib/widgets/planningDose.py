@@ -248,14 +248,10 @@ class ExportSection:
     def setupExport(self):
         """Connect the section; folders are kept here, never in the scene."""
         ui = self.ui
-        self.exportObjects = []
-        self.folders = {"ct": "", "mr": "", "out": ""}
-        for key, button in (
-            ("ct", ui.ctFolderButton),
-            ("mr", ui.mrFolderButton),
-            ("out", ui.outFolderButton),
-        ):
+        self.folderButtons = {"ct": ui.ctFolderButton, "mr": ui.mrFolderButton, "out": ui.outFolderButton}
+        for key, button in self.folderButtons.items():
             button.connect("directoryChanged(QString)", self._folderSetter(key))
+        self.forgetExport()
         ui.previewButton.connect("clicked(bool)", self.onPreview)
         ui.exportButton.connect("clicked(bool)", self.onExport)
 
