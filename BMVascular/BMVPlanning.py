@@ -134,6 +134,7 @@ class BMVPlanningWidget(
         super().onSceneStartClose(caller, event)
         self.logic.forget()
         self.forgetExport()
+        self.forgetLooks()
         for path in (self.ui.givenPath, self.ui.structuresPath, self.ui.dosePath):
             path.currentPath = ""
 

@@ -183,8 +183,8 @@ def _addLegend(scene, rows):
     shown.SetScalarRange(0.0, float(len(rows)))
     legend = display.addColorLegend(rows[0]["node"], "Isodoses", categories=True)
     # the left edge: the dose's own legend stands on the right
-    legend.SetPosition(0.05, 0.5)
-    legend.SetSize(0.12, 0.12 * len(rows))
+    legend.SetPosition(0.02, 0.5)
+    legend.SetSize(0.34, min(0.16 * len(rows), 0.8))
     legend.SetVisibility(True)
 
 

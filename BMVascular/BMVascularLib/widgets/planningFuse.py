@@ -115,12 +115,19 @@ class FuseSection:
         p = self._parameterNode
         for box in (self.ui.checkerboardBox, self.ui.edgesBox):
             box.checked = False
+        self.forgetLooks()
         if self.logic.fusionFacts(p.t1cVolume):
             self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
             slicer.util.resetSliceViews()
         self.refreshAll()
         if self.ui.fusionTable.rowCount:
             self.onFusionRow(0, 0)
+
+    def forgetLooks(self):
+        """What was looked at belongs to one fusion only."""
+        ui = self.ui
+        for box in (ui.lookedSkullBox, ui.lookedVentriclesBox, ui.lookedLesionsBox, ui.lookedSideBox):
+            box.checked = False
 
     def onFusionRow(self, row, column):
         """Go to the lesion of a row."""

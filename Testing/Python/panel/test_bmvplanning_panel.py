@@ -175,6 +175,7 @@ def test_accept_records_what_was_looked_at(host, fused, told):
     assert rows["Verdict"] == "pass"
     host.click(fused.ui.fuseButton)
     assert fused.ui.acceptedLabel.text == "Not accepted yet."
+    assert fused.ui.lookedSkullBox.checked is False
 
 
 def test_views_blend_flicker_and_clean_up(host, fused):

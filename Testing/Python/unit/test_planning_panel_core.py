@@ -80,9 +80,12 @@ def heads():
 
 def test_a_given_transform_is_measured_not_improved(monkeypatch):
     ct, mr = heads()
-    # a coarse picture does not need the finest level
+    # a coarse picture needs neither the finest levels nor a look around each pose
     engine = registration.engine
-    monkeypatch.setattr(engine, "REPEAT", replace(engine.REPEAT, spacing_mm=3.0, samples=5000, iterations=30))
+    for name in ("COARSE", "MIDDLE", "REPEAT"):
+        level = replace(getattr(engine, name), spacing_mm=4.0, samples=4000, iterations=30)
+        monkeypatch.setattr(engine, name, level)
+    monkeypatch.setattr(registration, "_best_neighbours", lambda pyramid, transform, **_: [transform])
     wrong = sitk.TranslationTransform(3, (4.0, 0.0, 0.0))
     found = registration.check_rigid(ct, mr, wrong, [(0.0, 0.0, 0.0)])
     assert found.transform.TransformPoint((0.0, 0.0, 0.0)) == pytest.approx((4.0, 0.0, 0.0), abs=1e-6)
