@@ -90,7 +90,7 @@ def addSegmentation(scene, labels, segments, name, reference=None):
 
 
 def addStructures(scene, structures, geometry, name, reference=None):
-    """Add structures that may overlap (GTV within PTV): each segment gets a layer of its own.
+    """Add structures that may overlap (GTV within PTV): those that do go to different layers.
 
     Parameters
     ----------
@@ -133,6 +133,8 @@ def addStructures(scene, structures, geometry, name, reference=None):
             "id": structure.name,
         }
         _addSegment(node.GetSegmentation(), orientedImageOfArray(box.astype(np.uint8), place), facts)
+    # segments that do not overlap share a layer again: a file with a layer for each would be written for minutes
+    node.GetSegmentation().CollapseBinaryLabelmaps(False)
     return node
 
 
