@@ -21,12 +21,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def shrink(source, target, width=1000, colors=256):
+def shrink(source, target, width=1000):
     """A picture small enough for a README."""
     image = Image.open(source).convert("RGB")
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.LANCZOS)
-    image.quantize(colors, dither=Image.Dither.NONE).save(target, optimize=True)
+    # in full colour: a palette would shift the colours of maps away from their legends
+    image.save(target, optimize=True)
 
 
 def markdown(path):
