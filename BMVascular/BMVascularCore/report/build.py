@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from BMVascularCore.io import read_table
+from BMVascularCore.phenotype import load_table
+from BMVascularCore.phenotype.score import INSUFFICIENT
 from BMVascularCore.report.page import bullets, escape, figure, number, page, table
 
 _LESION_COLUMNS = (
@@ -74,7 +76,7 @@ def _summary(index, folder):
     for point in index["timepoints"]:
         phenotypes = _by_name(folder, point.get("phenotype_table"))
         for lesion in _rows(folder, point["lesions"].get("table")):
-            rows.append({"timepoint": point["label"], **lesion, **phenotypes.get(lesion["name"], {})})
+            rows.append(_glance(point, lesion, phenotypes.get(lesion["name"], {})))
     columns = (("timepoint", "time point"), *_LESION_COLUMNS[:1], ("volume_ml", "volume (mL)"),
                ("longest_diameter_mm", "longest diameter (mm)"), *_PHENOTYPE_COLUMNS[1:])  # fmt: skip
     note = (
@@ -83,6 +85,14 @@ def _summary(index, folder):
     )
     return "<h2>Lesions at a glance</h2>" + table(rows, columns, text=("timepoint", "phenotype")) + (
         f'<p class="soft">{escape(note)}</p>')  # fmt: skip
+
+
+def _glance(point, lesion, found):
+    """One row of the summary; a rule that had nothing to work on shows no stability."""
+    row = {**found, **lesion, "timepoint": point["label"]}
+    if row.get("phenotype", "") == INSUFFICIENT:
+        row["stability"] = None
+    return row
 
 
 def _rows(folder, name):
@@ -107,10 +117,11 @@ def _timepoint(point, folder, pictures):
     parts.append(_shown(folder, pictures, kind="overview", timepoint=point["label"]))
     parts.append(table(_rows(folder, point["lesions"].get("table")), _LESION_COLUMNS, "Measurements"))
     explained = _explanations(folder, point)
+    citations = {key: row["citation"] for key, row in load_table().evidence.items()}
     for lesion in point["lesion_list"]:
         parts.append(f"<h3>{escape(point['label'])} · {escape(lesion['name'])}</h3>")
         parts.append(_shown(folder, pictures, kind="lesion", timepoint=point["label"], lesion=lesion["name"]))
-        parts.append(_evidence(explained.get(lesion["name"])))
+        parts.append(_evidence(explained.get(lesion["name"]), citations))
     if point.get("notes"):
         parts.append(f"<h3>Notes on {escape(point['label'])}</h3>{bullets(point['notes'])}")
     return "\n".join(parts)
@@ -124,17 +135,43 @@ def _explanations(folder, point):
     return {lesion["name"]: lesion for lesion in content.get("lesions", [])}
 
 
-def _evidence(lesion):
-    """Why the rule says what it says, row by row."""
+def _evidence(lesion, citations):
+    """Why the rule says what it says, row by row, and the texts with their sources."""
     if not lesion:
         return ""
-    rows = [row for row in lesion.get("evidence", []) if row.get("value") is not None]
-    parts = [table(rows, (("input", "input"), ("value", "value"), ("unit", "unit"), ("score", "score (−1 … +1)"),
-                          ("weight", "weight"), ("contribution", "contribution"), ("discounted", "discounted because")),
-                   "Evidence: −1 speaks for co-option-compatible, +1 for angiogenic-compatible values",
-                   text=("input", "unit", "discounted"))]  # fmt: skip
-    parts.append(bullets([lesion.get("would_change"), *lesion.get("texts", [])]))
-    return "".join(parts)
+    rows = [_evidence_row(row) for row in lesion["evidence"] if row.get("value") is not None]
+    columns = (
+        ("title", "input"),
+        ("value", "value"),
+        ("unit", "unit"),
+        ("limits", "limits"),
+        ("score", "score (−1 … +1)"),
+        ("weight", "weight"),
+        ("contribution", "contribution"),
+        ("why", "discounted because"),
+        ("source", "source of the limits"),
+    )
+    caption = (
+        "Evidence. −1 speaks for values compatible with a preserved barrier (co-option-compatible), +1 for values "
+        "compatible with leaky, dense vessels (angiogenic-compatible)."
+    )
+    texts = [lesion["what_would_change"]["text"]]
+    texts += [
+        f"{text['text']} [{'; '.join(citations.get(i, i) for i in text['source'])}]"
+        for text in lesion["texts"]
+    ]
+    return table(rows, columns, caption, text=("title", "unit", "limits", "why", "source")) + bullets(texts)
+
+
+def _evidence_row(row):
+    """One input as the report shows it."""
+    sources = {item["citation"] for item in row.get("source", [])} - {"design choice"}
+    return {
+        **row,
+        "limits": f"{number(row['lo'])} to {number(row['hi'])}",
+        "why": "; ".join([*row["discounted_because"], row["not_used_because"]]).strip("; "),
+        "source": "; ".join(sorted(sources)) or "design choice",
+    }
 
 
 def _change(change):

@@ -13,7 +13,7 @@ h1 { font-size:26px; margin:0 0 4px; } h2 { font-size:20px; margin:36px 0 8px; b
 h3 { font-size:16px; margin:24px 0 6px; }
 .notice { padding:8px 12px; border-left:4px solid var(--warn); background:#fff7e8; margin:12px 0; }
 .soft { color:var(--soft); font-size:13px; }
-table { border-collapse:collapse; margin:8px 0 16px; font-size:13.5px; } caption { text-align:left; color:var(--soft); padding:2px 0; }
+table { border-collapse:collapse; margin:8px 0 16px; font-size:13.5px; }
 th,td { padding:4px 10px; border-bottom:1px solid var(--line); text-align:right; white-space:nowrap; vertical-align:top; }
 th { background:var(--wash); font-weight:600; } th:first-child,td:first-child,td.text { text-align:left; }
 td.text { white-space:normal; max-width:420px; }
@@ -69,8 +69,9 @@ def table(rows, columns, caption="", text=()):
                 f"<td{kind}>{escape(row.get(key)) if key in text else escape(number(row.get(key)))}</td>"
             )
         body.append(f"<tr>{''.join(cells)}</tr>")
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table>{title}<thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    # above the box that scrolls, so that it is never cut off
+    title = f'<p class="soft">{escape(caption)}</p>' if caption else ""
+    return f'{title}<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
 def bullets(items):

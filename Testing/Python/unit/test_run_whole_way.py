@@ -103,6 +103,9 @@ def test_report_says_what_is_simulated_and_shows_the_truth(demo):
     assert "Simulated data" in html
     assert "Computed against true" in html
     assert "Research use only" in html
+    # sentences, not the objects that carry them
+    assert "{&#x27;" not in html
+    assert "source of the limits" in html
 
 
 def test_new_and_vanished_lesions_are_named(demo):
