@@ -4,11 +4,11 @@ from pathlib import Path
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_table
-from BMVascularCore.planning.contours import contours_volume_mm3, rigid_transform, trace_mask
+from BMVascularCore.planning.contours import rigid_transform
 from BMVascularCore.planning.ct_series import read_planning_series
+from BMVascularCore.planning.export import trace_structures
 from BMVascularCore.planning.preflight import preflight, require_clean
-from BMVascularCore.planning.roi_names import check_names, check_type
-from BMVascularCore.planning.rtstruct import Roi, build_rtstruct
+from BMVascularCore.planning.rtstruct import build_rtstruct
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import read_structures
 from BMVascularCore.progress import share_of
@@ -55,7 +55,11 @@ def run(args, folder, call):
     structures = [s for s in found.structures if not s.empty]
     for text in found.warnings:
         call.warn(text)
-    rois, table = _trace(structures, _types(args.types, rows), series, transform, call)
+    types = _check_types(_types(args.types, rows), structures)
+    progress = share_of(call.progress, 0.0, 0.9)
+    rois, table, warnings = trace_structures(structures, series, transform, types, progress)
+    for text in warnings:
+        call.warn(text)
     data = build_rtstruct(series, rois)
     masks = {roi.name: row["mask_ml"] for roi, row in zip(rois, table, strict=True)}
     findings = require_clean(preflight(data, series, masks))
@@ -93,30 +97,10 @@ def _types(pairs, rows):
     return types
 
 
-def _trace(structures, types, series, transform, call):
-    clean, warnings = check_names([s.name for s in structures])
-    for text in warnings:
-        call.warn(text)
+def _check_types(types, structures):
     unknown = [name for name in types if name not in {s.name for s in structures}]
     if unknown:
         raise InputError(
             f"no structure is called {unknown[0]}", "--types", "Use the names in the label file."
         )
-    rois, table = [], []
-    progress = share_of(call.progress, 0.0, 0.9)
-    for n, (structure, name) in enumerate(zip(structures, clean, strict=True)):
-        progress(n / len(structures), f"contours of {name}")
-        kind = check_type(types.get(structure.name, structure.kind), name)
-        mask = structure.mask
-        contours = trace_mask(mask.array, mask.geometry, series.geometry, transform, name)
-        rois.append(Roi(name, kind, contours, structure.colour))
-        table.append(
-            {
-                "name": name,
-                "type": kind,
-                "contours": len(contours),
-                "mask_ml": float(mask.array.sum()) * mask.geometry.voxel_ml,
-                "contours_ml": contours_volume_mm3(contours, series.geometry) / 1000.0,
-            }
-        )
-    return rois, table
+    return types
