@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.io.output import OutputFolder
 from BMVascularCore.planning.contours import transform_matrix
 from BMVascularCore.planning.ct_series import read_planning_series
@@ -236,5 +237,5 @@ def writeExport(objects, folder):
         )
     with OutputFolder(target, overwrite=True) as output:
         for each in ready:
-            each.data.save_as(output.file(each.file), enforce_file_format=True)
+            save_dicom(output.file(each.file), each.data)
         return output.commit()

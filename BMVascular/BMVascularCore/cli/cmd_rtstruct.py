@@ -4,6 +4,7 @@ from pathlib import Path
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_table
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.planning.contours import rigid_transform
 from BMVascularCore.planning.ct_series import read_planning_series
 from BMVascularCore.planning.export import trace_structures
@@ -65,12 +66,10 @@ def run(args, folder, call):
     findings = require_clean(preflight(data, series, masks))
     for one in findings:
         call.warn(one.text)
-    data.save_as(folder.file("rtstruct.dcm"), enforce_file_format=True)
+    save_dicom(folder.file("rtstruct.dcm"), data)
     if args.moving:
         moving = read_planning_series(call.add_input("moving", args.moving), allow_thick=True)
-        build_registration(series, moving, transform).save_as(
-            folder.file("reg.dcm"), enforce_file_format=True
-        )
+        save_dicom(folder.file("reg.dcm"), build_registration(series, moving, transform))
     return {
         "structures": table,
         "modality": series.modality,

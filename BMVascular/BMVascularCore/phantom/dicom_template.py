@@ -8,9 +8,10 @@ fields are filled in, padded as DICOM pads text (spaces; zero bytes for UIDs).
 import io
 import struct
 
-import pydicom
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+
+from BMVascularCore.io.dicom_files import save_dicom
 
 _IMPLEMENTATION_UID = "2.25.148127613091528146391562037714563128745"
 # Widest value of each field that may change: (tag, value representation, text).
@@ -38,11 +39,7 @@ def save(ds, path):
     meta.ImplementationClassUID = _IMPLEMENTATION_UID
     meta.ImplementationVersionName = "BMVASCULAR"
     ds.file_meta = meta
-    if int(pydicom.__version__.split(".")[0]) < 3:
-        ds.is_little_endian, ds.is_implicit_VR = True, False
-        pydicom.dcmwrite(path, ds, write_like_original=False)
-    else:
-        pydicom.dcmwrite(path, ds, enforce_file_format=True)
+    save_dicom(path, ds)
 
 
 class FileTemplate:

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_table, write_volume
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.io.transforms import write_transform
 from BMVascularCore.planning.ct_series import check_planning_series
 from BMVascularCore.planning.dose import read_dose
@@ -175,15 +176,13 @@ def _export(source, run, structures, done, index):
         done.notes.append(f"no DICOM was written: {error}")
         return
     done.notes += warnings + [finding.text for finding in findings]
-    data.save_as(index.folder.file("planning/rtstruct.dcm"), enforce_file_format=True)
+    save_dicom(index.folder.file("planning/rtstruct.dcm"), data)
     done.structures = table
     t1c = run.timepoint.first("T1c")
     if t1c.series is not None:
         moving = check_planning_series(_headers(t1c), t1c.label, allow_thick=True)
         transform = sitk.Euler3DTransform(done.registration.transform)
-        build_registration(series, moving, transform).save_as(
-            index.folder.file("planning/reg.dcm"), enforce_file_format=True
-        )
+        save_dicom(index.folder.file("planning/reg.dcm"), build_registration(series, moving, transform))
 
 
 def _headers(source):

@@ -217,7 +217,8 @@ def test_one_lesion_switches_one_vanishes_one_is_new(patient):
     assert [(first[n]["phenotype"], second[n]["phenotype"]) for n in switched] == [
         ("angiogenic-dominant", "VCO-leaning")
     ]
-    assert not patient.timepoints[1].context["anti_vegf"]
+    treatments = patient.timepoints[1].context["treatments"]
+    assert all(item["type"] != "anti-VEGF" for item in treatments)
 
 
 def test_full_case_list_covers_what_is_wanted():
