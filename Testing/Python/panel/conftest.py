@@ -1,10 +1,10 @@
 """The stand-in application for panel tests."""
 
 import sys
-from itertools import chain
 from pathlib import Path
 
 import pytest
+from filled_scene import fill_scene
 from lesion_scene import lesion_images, lesion_panel  # noqa: F401 - fixtures
 
 TESTING = Path(__file__).resolve().parents[2]
@@ -63,30 +63,6 @@ def study_folder(small_patient, tmp_path_factory):
     write_dicom(small_patient, folder / "DICOM")
     write_study(small_patient, folder)
     return folder
-
-
-def fill_scene(scene, patient, timepoints=(0, 1)):
-    """Every image of a simulated patient with role and time point, seeds named; the planning CT too.
-
-    Returns
-    -------
-    dict
-        (time point label, role) to the node that carries the role; several VFA scans: the last.
-    """
-    from BMVascularLib.seeds import addSeeds
-    from BMVascularLib.studyNodes import addImage, setRole
-
-    nodes = {}
-    for number in timepoints:
-        point = patient.timepoints[number]
-        for name, image in chain(point.volumes.items(), point.series.items()):
-            role = name.split("_")[0]
-            label = "Planning" if role == "CT" else point.label
-            nodes[label, role] = addImage(scene, image, role, label, "simulated")
-        seeds = [(seed["name"], tuple(seed["ras"])) for seed in point.seeds]
-        nodes[point.label, "seeds"] = addSeeds(scene, seeds, f"{point.label} seeds")
-        setRole(nodes[point.label, "seeds"], "seeds", point.label, "from the study")
-    return nodes
 
 
 @pytest.fixture

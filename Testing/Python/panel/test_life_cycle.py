@@ -6,7 +6,7 @@ import time
 import unittest
 
 import pytest
-from conftest import PRODUCT, fill_scene
+from filled_scene import PRODUCT, fill_scene
 
 MODULES = sorted(path.stem for path in PRODUCT.glob("BMV*.py"))
 

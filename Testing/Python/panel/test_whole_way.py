@@ -2,6 +2,8 @@
 
 import re
 
+from filled_scene import fill_scene
+
 from BMVascularLib.studyNodes import firstOf
 
 
@@ -31,12 +33,10 @@ def stateOf(hub, step):
 
 
 def test_from_one_click_to_the_report(host, module, small_patient, tmp_path, monkeypatch):
-    import conftest
-
     for name in ("BMVLesionSeeding", "BMVPerfusion", "BMVPhenotype", "BMVPlanning", "BMVascular"):
         module(name)
     scene = host.slicer.mrmlScene
-    conftest.fill_scene(scene, small_patient, (0,))
+    fill_scene(scene, small_patient, (0,))
     hub = backToHub(host)
     assert marked(hub) == "Lesions"
 
