@@ -110,7 +110,7 @@ class qSlicerScriptedLoadableModuleWidget:
             return
         try:
             function()
-        except Exception:
+        except Exception:  # Slicer prints what a module raises here and goes on; the test reads it from errors
             errors.report()
 
     def enter(self):

@@ -181,7 +181,7 @@ def _invoke(call, args):
     args = [wrap(a) for a in args]
     try:
         return call(*args) if limit is None else call(*args[:limit])
-    except Exception:
+    except Exception:  # PythonQt prints what a handler raises and goes on; the test reads it from errors
         errors.report()
         return None
 
