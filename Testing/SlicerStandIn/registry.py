@@ -110,7 +110,9 @@ class qSlicerScriptedLoadableModuleWidget:
             return
         try:
             function()
-        except Exception:  # Slicer prints what a module raises here and goes on; the test reads it from errors
+        except (
+            Exception
+        ):  # Slicer prints what a module raises here and goes on; the test reads it from errors
             errors.report()
 
     def enter(self):
