@@ -15,6 +15,12 @@ TABLE_COLUMNS = (
 )
 
 
+def _choose(p, field, node):
+    """Write a node field only where it changes: each write makes the parameter node tell its watchers."""
+    if getattr(p, field) is not node:
+        setattr(p, field, node)
+
+
 class PerfusionActions:
     """Base of the module's logic; ``p`` is the module's parameter node."""
 
@@ -32,13 +38,13 @@ class PerfusionActions:
         from BMVascularLib.studyNodes import firstOf, nodesOf, roleOf, timepointOf
 
         if p.series is None or roleOf(p.series) not in ("", p.kind.value):
-            p.series = self._offered(p.kind.value, p.series)
+            _choose(p, "series", self._offered(p.kind.value, p.series))
         if p.series is None:
             return
         timepoint = timepointOf(p.series) or None
         for field, role in (("lesions", "lesions"), ("t1c", "T1c")):
             if getattr(p, field) is None or timepointOf(getattr(p, field)) not in ("", timepoint):
-                setattr(p, field, firstOf(slicer.mrmlScene, role, timepoint))
+                _choose(p, field, firstOf(slicer.mrmlScene, role, timepoint))
         if p.t1 is T1.VFA and len(nodesOf(slicer.mrmlScene, "VFA", timepoint)) < 2:
             p.t1 = T1.FIXED
 

@@ -184,6 +184,20 @@ def test_packs(host):
     assert wrapped.getValue("box.low") == 0.5
 
 
+@says("Writing a field with alternatives tells the watchers, be the value the same or not", SERIALIZERS)
+@pytest.mark.parametrize("kind", ["node", "number"])
+def test_every_write_of_a_union_is_heard(host, kind):
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+    hint = host.slicer.vtkMRMLScalarVolumeNode | None if kind == "node" else float | None
+    fields = type("Choice", (), {"__annotations__": {"chosen": hint}})
+    wrapped = parameterNodeWrapper(fields)(node(host.slicer, "p", "vtkMRMLScriptedModuleNode"))
+    heard = []
+    wrapped.AddObserver("ModifiedEvent", lambda *_: heard.append(wrapped.chosen))
+    wrapped.chosen = None
+    assert heard == [None]
+
+
 @says("An Enum fills its combo box with label(), and a spin box takes its limits", CONNECTORS)
 def test_connectors(host):
     import qt

@@ -197,6 +197,8 @@ class NodeSerializer(Serializer):
         return node.GetNodeReference(name)
 
     def write(self, node, name, value):
+        if isUnion(self.kind):
+            self.remove(node, name)  # as Slicer does: watchers hear of the same value, too
         node.SetParameter(name, "")
         node.SetNodeReferenceID(name, value.GetID() if value is not None else None)
 
@@ -246,9 +248,7 @@ class UnionSerializer(Serializer):
 
     def write(self, node, name, value):
         index = self._fitting(value)
-        for i, part in enumerate(self.parts):
-            if i != index and part.isIn(node, f"{name}.{i}"):
-                part.remove(node, f"{name}.{i}")
+        self.remove(node, name)
         self.parts[index].write(node, f"{name}.{index}", value)
 
     def _fitting(self, value):
