@@ -102,17 +102,7 @@ def _classic_plane(series, index, header):
             "Export the original series again, without anonymising its geometry.",
         )
     times = {key: header.get(key) for key in _TIMING if header.get(key) not in (None, "")}
-    cosines = np.asarray([float(value) for value in orientation])
-    return Plane(
-        index,
-        None,
-        np.asarray([float(value) for value in position]),
-        cosines[:3],
-        cosines[3:],
-        tuple(float(value) for value in spacing),
-        (int(header.Rows), int(header.Columns)),
-        times,
-    )
+    return _plane(index, None, header, position, orientation, spacing, times)
 
 
 def _enhanced_planes(series, index, header):
@@ -138,17 +128,22 @@ def _enhanced_planes(series, index, header):
             if value is not None:
                 times[as_keyword] = value
         times["InstanceNumber"] = frame
-        cosines = np.asarray([float(value) for value in orientation])
-        yield Plane(
-            index,
-            frame,
-            np.asarray([float(value) for value in position]),
-            cosines[:3],
-            cosines[3:],
-            tuple(float(value) for value in spacing),
-            (int(header.Rows), int(header.Columns)),
-            times,
-        )
+        yield _plane(index, frame, header, position, orientation, spacing, times)
+
+
+def _plane(index, frame, header, position, orientation, spacing, times):
+    """A plane from the DICOM values of one image or frame."""
+    cosines = np.asarray([float(value) for value in orientation])
+    return Plane(
+        index,
+        frame,
+        np.asarray([float(value) for value in position]),
+        cosines[:3],
+        cosines[3:],
+        tuple(float(value) for value in spacing),
+        (int(header.Rows), int(header.Columns)),
+        times,
+    )
 
 
 def _group(groups, shared, sequence, keyword):
