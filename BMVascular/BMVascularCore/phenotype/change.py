@@ -1,6 +1,6 @@
 """Change between dates: what lies beyond repeatability, and which patterns it forms."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,6 +62,8 @@ class ChangeReport:
 def compare_dates(points, table, site_repeatability=None):
     """Compare every later date with the first one.
 
+    Lesions are the same by their tracking id where all have one, else by name (:func:`by_identity`).
+
     Parameters
     ----------
     points : list of TimePoint
@@ -76,9 +78,9 @@ def compare_dates(points, table, site_repeatability=None):
     Raises
     ------
     InputError
-        Fewer than two dates, or two scans of one day.
+        Fewer than two dates, two scans of one day, a lesion that occurs twice at a date.
     """
-    points = sorted(points, key=lambda point: point.day)
+    points = by_identity(sorted(points, key=lambda point: point.day))
     if len(points) < 2:
         raise InputError("one date is not enough to see a change", "timeline", "Give two dates or more.")
     if len({point.day for point in points}) < len(points):
@@ -108,6 +110,53 @@ def protocol_factor(first, later, rules):
     factor = rules["change"]["different_protocol_factor"]
     names = ", ".join(differing)
     return factor, f"{first.name} and {later.name} differ in {names}: repeatability widened x{factor:g}."
+
+
+def by_identity(points):
+    """The points with one name for each lesion over all dates.
+
+    Where every lesion of every date carries a tracking id, that id says which lesions are the same, and each goes
+    by its name at the last date that shows it; otherwise equal names do.
+
+    Parameters
+    ----------
+    points : list of TimePoint
+
+    Returns
+    -------
+    list of TimePoint
+
+    Raises
+    ------
+    InputError
+        A lesion that occurs twice at one date.
+    """
+    identities = [[tracking_id(lesion) for lesion in point.lesions] for point in points]
+    if any(None in found for found in identities):
+        renamed = points
+    else:
+        shown = {tracking_id(lesion): lesion["name"] for point in points for lesion in point.lesions}
+        # two lesions that swapped names over time: the id tells them apart
+        doubles = {name for name in shown.values() if list(shown.values()).count(name) > 1}
+        shown = {key: f"{name} [{key}]" if name in doubles else name for key, name in shown.items()}
+        renamed = [
+            replace(point, lesions=[{**item, "name": shown[tracking_id(item)]} for item in point.lesions])
+            for point in points
+        ]
+    for point in renamed:
+        names = [lesion["name"] for lesion in point.lesions]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"the lesion '{name}' occurs twice", point.name, "Mend names or tracking ids."
+                )
+    return renamed
+
+
+def tracking_id(lesion):
+    """The id that a lesion keeps over time, None where none was given."""
+    found = lesion.get("tracking_id") or lesion.get("facts", {}).get("tracking_id")
+    return str(found) if found else None
 
 
 def _names(points):
@@ -218,6 +267,44 @@ def false_discovery(rows, rate):
     for row in rows:
         row.setdefault("q_value", None)
         row["measured"] = bool(row["beyond_limits"] and row["q_value"] <= rate)
+
+
+def timeline_rows(report):
+    """The timelines as one row a lesion and date, for a table.
+
+    Parameters
+    ----------
+    report : ChangeReport
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``scan``, ``day``, ``present``, ``phenotype``, ``stability``, ``drugs_in_window``,
+        ``measured_changes``, ``patterns``, ``switch`` (on the last date of a lesion).
+    """
+    rows = []
+    for name, line in sorted(report.timelines.items()):
+        for state in line["states"]:
+            moved = {
+                key: "up" if sign > 0 else "down" for key, sign in sorted(state.get("measured", {}).items())
+            }
+            rows.append(
+                {
+                    "name": name,
+                    "scan": state["scan"],
+                    "day": state["day"],
+                    "present": state["present"],
+                    "phenotype": state.get("phenotype"),
+                    "stability": state.get("stability"),
+                    "drugs_in_window": "; ".join(state.get("drugs_in_window", ())),
+                    "measured_changes": "; ".join(f"{key} {way}" for key, way in moved.items()),
+                    "patterns": "; ".join(item["text"] for item in state.get("patterns", ())),
+                    "switch": "",
+                }
+            )
+        if line["switch"]:
+            rows[-1]["switch"] = line["switch"]["text"]
+    return rows
 
 
 def _timeline(name, points, rows, rules):

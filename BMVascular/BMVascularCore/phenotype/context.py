@@ -110,6 +110,8 @@ class Context:
     pet_tracer: str | None = None
     lesions: dict = field(default_factory=dict)
     warnings: list = field(default_factory=list)
+    scan_day: float | None = None
+    scan_date: date | None = None
 
     def of_type(self, types, lesion):
         """Treatments of these types that concern a lesion."""
@@ -120,6 +122,50 @@ class Context:
         return next(
             (facts for key, facts in self.lesions.items() if _same(key, lesion.name, lesion.label)), {}
         )
+
+    def days_to(self, later):
+        """Days from this scan to a later one, None where the two contexts do not tell."""
+        if self.scan_date is not None and later.scan_date is not None:
+            return float((later.scan_date - self.scan_date).days)
+        if self.scan_day is not None and later.scan_day is not None:
+            return later.scan_day - self.scan_day
+        return None
+
+    def record(self):
+        """What a comparison with a later scan needs, without any date: for ``phenotype.json``."""
+        treatments = [
+            {
+                "type": item.type,
+                "days_before": item.days_before,
+                "start_days_before": item.start_days_before,
+                "lesions": None if item.lesions is None else list(item.lesions),
+            }
+            for item in self.treatments
+        ]
+        return {"scan_day": self.scan_day, "protocol": dict(self.protocol), "treatments": treatments}
+
+    @classmethod
+    def of_record(cls, record, where="context"):
+        """The context behind a record of :meth:`record`.
+
+        Raises
+        ------
+        InputError
+            When the record is damaged.
+        """
+        try:
+            treatments = [
+                Treatment(
+                    item["type"],
+                    item["days_before"],
+                    item["start_days_before"],
+                    None if item["lesions"] is None else tuple(item["lesions"]),
+                )
+                for item in record["treatments"]
+            ]
+            return cls(protocol=dict(record["protocol"]), treatments=treatments, scan_day=record["scan_day"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("its context is damaged", where, "Run phenotype on that scan again.") from error
 
 
 def _same(item, name, label):
@@ -167,6 +213,7 @@ def parse_context(content, where="context"):
         lesions=_dict_of(content, "lesions", where),
     )
     scan = _scan(content, where)
+    context.scan_day, context.scan_date = scan["day"], scan["date"]
     for number, entry in enumerate(_list_of(content, "treatments", where), start=1):
         _add_treatment(context, entry, scan, f"{where}, treatment {number}")
     return context

@@ -147,7 +147,7 @@ def _voxel_errors(scan, key, box, mask, default):
     if f"{key}_se" in scan.maps:
         values = np.maximum(np.abs(scan.maps[key][box][mask]), 1e-6)
         own = scan.maps[f"{key}_se"][box][mask] / values
-        relative = np.where(np.isfinite(own), np.minimum(own, 10.0), relative)
+        relative = np.where(np.isfinite(own) & (own >= 0), np.minimum(own, 10.0), relative)
     return relative
 
 

@@ -13,7 +13,7 @@ from BMVascularCore.volume import Volume, resample
 
 ENHANCING, CORE, OEDEMA, HAEMORRHAGE = 1, 2, 3, 4
 #: Images by how well they show the head's symmetry.
-_SYMMETRY_ORDER = ("flair", "adc", "swi", "rcbv", "cbf", "pet", "vp", "ktrans")
+_SYMMETRY_ORDER = ("flair", "t1c", "adc", "swi", "rcbv", "cbf", "pet", "vp", "ktrans")
 
 
 @dataclass
