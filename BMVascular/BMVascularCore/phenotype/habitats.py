@@ -128,6 +128,8 @@ def _reference(scan, box, mask):
         return None
     values = scan.mirrored_values("rcbv", box, mask)
     values = values[values > 0]
+    # vessels are no reference tissue
+    values = values[values <= 3.0 * np.median(values)] if values.size else values
     return float(values.mean()) if values.size >= 10 else None
 
 

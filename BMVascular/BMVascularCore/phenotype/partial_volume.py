@@ -64,7 +64,8 @@ def _native_range(fine, coarse, box):
 def _shares(scan, coarse, box, numbers, count, low, high):
     """Share of each region in each coarse voxel, shape (k, j, i, regions), by points on a lattice in it."""
     fine = np.asarray(scan.geometry.spacing_kji_mm)
-    steps = np.clip(np.ceil(np.asarray(coarse.spacing_kji_mm) / fine).astype(int) + 1, 2, 6)
+    # as many points as fine voxels: whole ratios are then shared out exactly
+    steps = np.clip(np.ceil(np.asarray(coarse.spacing_kji_mm) / fine - 1e-6).astype(int), 2, 6)
     axes = [
         np.arange(a, b, 1.0)[:, None] + ((np.arange(n) + 0.5) / n - 0.5)
         for a, b, n in zip(low, high, steps, strict=True)
