@@ -365,6 +365,14 @@ class BMVPhenotypeLogic(ScriptedLoadableModuleLogic):
             self._cache[timepoint] = (key, readResult(slicer.mrmlScene, timepoint))
         return self._cache[timepoint][1]
 
+    def otherSides(self, timepoint):
+        """Lesions of the time points that the views show beside this one, by time point."""
+        from BMVascularLib.phenotypeViews import shownTimepoints
+
+        labels = [label for label in shownTimepoints(slicer.mrmlScene, timepoint) if label != timepoint]
+        results = {label: self.result(label) for label in labels}
+        return {label: result.lesions if result is not None else [] for label, result in results.items()}
+
     def tryWhatIf(self, timepoint, whatIf):
         """Assess the stored values again under other limits or without some inputs; stores nothing."""
         from BMVascularLib.phenotypeWhatIf import assessWhatIf

@@ -114,7 +114,7 @@ def run(args, folder, call):
     summary = {"lesions": len(result.rows), "labels": result.patient["counts"]}
     if earlier:
         report = compare_with_previous(earlier, result.lesions, context, table)
-        summary["measured_changes"] = _write_change(folder, call, report)
+        summary["measured_changes"] = _write_change(folder, call, report, table)
     return summary
 
 
@@ -174,13 +174,13 @@ def _earlier(args, call, table):
     return found
 
 
-def _write_change(folder, call, report):
+def _write_change(folder, call, report, table):
     for text in report.warnings:
         call.warn(text)
     columns = ("name", "metric", "from", "to", "days", "before", "after", "change", "change_unit", "limit_low",
                "limit_high", "rise_share", "p_value", "q_value", "beyond_limits", "measured", "source")  # fmt: skip
     write_table(folder.file("change.csv"), report.rows, columns)
-    write_table(folder.file("timeline.csv"), timeline_rows(report))
+    write_table(folder.file("timeline.csv"), timeline_rows(report, table.rules))
     call.top_level["change"] = {
         "rows": report.rows,
         "timelines": report.timelines,

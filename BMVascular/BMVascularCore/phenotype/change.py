@@ -1,5 +1,6 @@
 """Change between dates: what lies beyond repeatability, and which patterns it forms."""
 
+import re
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from BMVascularCore.phenotype.context import Context
 from BMVascularCore.phenotype.gates import drug_windows
 from BMVascularCore.phenotype.patterns import lesion_patterns, switch_state
 from BMVascularCore.phenotype.repeatability import default_entry, repeatability_of
+from BMVascularCore.phenotype.score import INSUFFICIENT
 from BMVascularCore.phenotype.stability import log_sd
 
 _PROTOCOL_KEYS = ("scanner", "field_t", "software", "flip_deg", "te_ms", "dose_mmol_per_kg", "preload")
@@ -269,12 +271,20 @@ def false_discovery(rows, rate):
         row["measured"] = bool(row["beyond_limits"] and row["q_value"] <= rate)
 
 
-def timeline_rows(report):
+def metric_titles(rules):
+    """Name of each metric for people."""
+    titles = {spec["id"]: spec["title"] for spec in (*rules["descriptors"], *rules["inputs"])}
+    return {entry["metric"]: titles.get(entry["metric"], entry["metric"].capitalize()) for entry in rules["repeatability"]}
+
+
+def timeline_rows(report, rules):
     """The timelines as one row a lesion and date, for a table.
 
     Parameters
     ----------
     report : ChangeReport
+    rules : dict
+        The rule set: gives the names of the metrics.
 
     Returns
     -------
@@ -282,22 +292,25 @@ def timeline_rows(report):
         ``name``, ``scan``, ``day``, ``present``, ``phenotype``, ``stability``, ``drugs_in_window``,
         ``measured_changes``, ``patterns``, ``switch`` (on the last date of a lesion).
     """
-    rows = []
-    for name, line in sorted(report.timelines.items()):
+    rows, titles = [], metric_titles(rules)
+    for name in sorted(report.timelines, key=natural):
+        line = report.timelines[name]
         for state in line["states"]:
-            moved = {
-                key: "up" if sign > 0 else "down" for key, sign in sorted(state.get("measured", {}).items())
-            }
+            moved = sorted(state.get("measured", {}).items())
+            # a rule that had nothing to work on is trivially stable: no number is shown
+            stable = state.get("rule_label") != INSUFFICIENT
             rows.append(
                 {
                     "name": name,
                     "scan": state["scan"],
                     "day": state["day"],
                     "present": state["present"],
-                    "phenotype": state.get("phenotype"),
-                    "stability": state.get("stability"),
+                    "phenotype": state.get("phenotype") if state["present"] else "not there",
+                    "stability": state.get("stability") if stable else None,
                     "drugs_in_window": "; ".join(state.get("drugs_in_window", ())),
-                    "measured_changes": "; ".join(f"{key} {way}" for key, way in moved.items()),
+                    "measured_changes": "; ".join(
+                        f"{titles.get(key, key)} {'up' if sign > 0 else 'down'}" for key, sign in moved
+                    ),
                     "patterns": "; ".join(item["text"] for item in state.get("patterns", ())),
                     "switch": "",
                 }
@@ -305,6 +318,13 @@ def timeline_rows(report):
         if line["switch"]:
             rows[-1]["switch"] = line["switch"]["text"]
     return rows
+
+
+def natural(name):
+    """Sorting key that puts M2 before M10."""
+    return [
+        (not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)
+    ]
 
 
 def _timeline(name, points, rows, rules):

@@ -49,10 +49,10 @@ class Scan:
     distance_mm: np.ndarray = None
     plane: object = None
 
-    @property
+    @cached_property
     def numbers(self):
         """Label values of the lesions."""
-        return [int(n) for n in np.unique(self.labels) if n > 0]
+        return [number for number, box in enumerate(self._boxes, start=1) if box is not None]
 
     @cached_property
     def abnormal(self):
@@ -171,10 +171,14 @@ def aligned(volume, geometry, nearest=False):
         return resample(volume, geometry, interpolation="nearest").array
     array = np.asarray(volume.array, dtype=np.float32)
     finite = np.isfinite(array)
+    if finite.all():
+        return resample(Volume(array, volume.geometry), geometry, outside=float("nan")).array
     total = resample(Volume(np.where(finite, array, 0.0).astype(np.float32), volume.geometry), geometry).array
     weight = resample(Volume(finite.astype(np.float32), volume.geometry), geometry).array
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(weight >= 0.5, total / weight, np.nan).astype(np.float32)
+    held = weight >= 0.5
+    np.divide(total, weight, out=total, where=held)
+    total[~held] = np.nan
+    return total
 
 
 def _usable(key, array, rules):

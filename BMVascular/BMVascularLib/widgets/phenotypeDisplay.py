@@ -104,7 +104,8 @@ class PhenotypeDisplay:
         self.ui.explanationBrowser.setHtml(lesionHtml(lesion))
 
     def _showViews(self):
-        self.overlay.update(self._parameterNode, self.timepoint, self._shown())
+        others = self.logic.otherSides(self.timepoint)
+        self.overlay.update(self._parameterNode, self.timepoint, self._shown(), others)
         if self._changed("linked", self._parameterNode.linked):
             self.logic.linkViews(self._parameterNode.linked)
         self.ui.backButton.enabled = self._layoutBefore is not None

@@ -50,10 +50,10 @@ def nodeNames(host):
     return sorted(scene.GetNthNode(n).GetName() or "" for n in range(scene.GetNumberOfNodes()))
 
 
-def withRole(host, role):
+def withRole(host, role, timepoint="TP1"):
     from BMVascularLib.phenotypeNodes import nodeOf
 
-    return nodeOf(host.slicer.mrmlScene, role, "TP1")
+    return nodeOf(host.slicer.mrmlScene, role, timepoint)
 
 
 def test_without_lesions_the_button_says_why(host, module):
@@ -323,6 +323,50 @@ def test_another_time_point_gives_change(host, panel):
     still = next(row for row in rows if row[:2] == ["M2", "Ktrans"])
     assert still[-1] == "within repeatability"
     assert "No lesion shows an imaging change compatible with a shift." in panel.ui.changeLabel.text
+
+
+def test_both_sides_of_the_follow_up_are_drawn_alike(host, panel):
+    """Map, colours and surfaces belong to both time points; the stand-in draws the views of the layout's XML."""
+    from BMVascularLib.phenotypeExample import addExample, twoLesions
+
+    scene, manager = host.slicer.mrmlScene, host.slicer.app.layoutManager()
+    addExample(scene, "TP2", twoLesions(change=0.2))
+    panel.logic.assess("TP2")
+    panel.refresh()
+    choose(panel, 0)
+    panel.ui.mapBox.setCurrentIndex(panel.overlay.roles.index("ktrans"))
+    host.click(panel.ui.followUpButton)
+    shown = {}
+    for number in (1, 2):
+        composite = manager.sliceWidget(f"BMVAxial{number}").mrmlSliceCompositeNode()
+        map_ = scene.GetNodeByID(composite.GetForegroundVolumeID())
+        assert map_.GetAttribute("BMVascular.TimePoint") == f"TP{number}"
+        shown[number] = np.asarray(host.grabView(f"BMVAxial{number}", 300, 300), float)
+    panel.ui.windowRange.setValues(0.0, 0.1)
+    for node in (withRole(host, "ktrans", "TP1"), withRole(host, "ktrans", "TP2")):
+        assert node.GetDisplayNode().GetWindow() == pytest.approx(0.1)
+    # the lesion is leaky at the first date and was made tight for the second
+    middle = [picture[130:170, 130:170].mean(axis=(0, 1)) for picture in shown.values()]
+    assert np.abs(middle[0] - middle[1]).max() > 20
+    assert manager.threeDViewCount >= 3 and host.grabView("BMV3D2", 200, 200).getextrema() != ((0, 0),) * 3
+    host.click(panel.ui.backButton)
+
+
+def test_the_reading_layout_draws_chart_and_table(host, panel):
+    choose(panel, 0)
+    host.click(panel.ui.readingButton)
+    manager = host.slicer.app.layoutManager()
+    assert manager.plotViewCount == 1 and manager.tableViewCount == 1
+    cells = manager.tableWidget(0).tableView().model()
+    assert cells.data(cells.index(0, 1)) == "angiogenic-dominant"
+    chart = manager.plotWidget(0).mrmlPlotViewNode().GetPlotChartNode()
+    assert "0 Ktrans" in chart.GetXAxisTitle() and chart.GetTitle() == "M1: evidence"
+    from SlicerStandIn.layouts import chartImage
+
+    image = chartImage(chart, 500, 300)
+    colors = {image.pixelColor(x, 90).name() for x in range(0, 500, 3)}
+    assert any(color.startswith(("#d65e", "#d65f")) for color in colors), colors
+    host.click(panel.ui.backButton)
 
 
 def test_layouts_come_and_go(host, panel):
