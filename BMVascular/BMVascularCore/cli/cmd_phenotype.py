@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.io.images import output_ending, read_labels, read_volume, write_volume
 from BMVascularCore.io.tables import read_table, write_table
 from BMVascularCore.phenotype import Context, assess_lesions, assess_values, load_table
 from BMVascularCore.phenotype import context as context_module
 from BMVascularCore.phenotype.change import timeline_rows
 from BMVascularCore.phenotype.delayed import SHORTEST_DELAY_MIN, delayed_contrast, delayed_of_lesions
+from BMVascularCore.phenotype.dicom_sr import read_source, to_dicom
 from BMVascularCore.phenotype.measurements import is_table, read_measurements
 from BMVascularCore.phenotype.previous import compare_with_previous, days_to_present, read_previous
 from BMVascularCore.phenotype.repeatability import read_test_retest
@@ -56,6 +58,11 @@ def add_arguments(parser):
     parser.add_argument("--evidence", metavar="FILE", help="own evidence table instead of the shipped one")
     parser.add_argument("--test-retest", metavar="CSV", help="own repeatability: metric,subject,test,retest")
     parser.add_argument("--no-habitats", action="store_true", help="labels only")
+    parser.add_argument(
+        "--dicom-source",
+        metavar="DIR",
+        help="DICOM series of the lesions: writes SR and SEG that join its study",
+    )
     change = parser.add_argument_group("change since earlier scans (oldest first)")
     change.add_argument(
         "--previous",
@@ -108,6 +115,8 @@ def run(args, folder, call):
         call.warn(text)
     if args.delayed_t1c:
         _write_delayed(args, folder, call, result, labels)
+    if args.dicom_source:
+        _write_dicom(args, folder, call, result, labels, table)
     write_table(folder.file("phenotype.csv"), result.rows)
     _write_habitats(args, folder, call, result)
     _record(call, result, context, table)
@@ -142,7 +151,7 @@ def _assess(args, call, context, table):
             if identities.get(lesion["label"]):
                 lesion["tracking_id"] = identities[lesion["label"]]
         return result, labels
-    given = [f"--{key}" for key in (*_MAPS, "compartments", "names", "t1c", "delayed-t1c")]
+    given = [f"--{key}" for key in (*_MAPS, "compartments", "names", "t1c", "delayed-t1c", "dicom-source")]
     given = [option for option in given if getattr(args, option[2:].replace("-", "_"))]
     if given:
         fault = f"is a table of measurements; {given[0]} needs a label image"
@@ -188,6 +197,18 @@ def _write_change(folder, call, report, table):
         "warnings": report.warnings,
     }
     return sum(row["measured"] for row in report.rows)
+
+
+def _write_dicom(args, folder, call, result, labels, table):
+    call.add_input("dicom-source", args.dicom_source)
+    source = read_source(args.dicom_source)
+    objects = to_dicom(result, labels, source, table.rules["habitats"]["names"])
+    for name, dataset in (("lesions_seg", objects.lesions), ("habitats_seg", objects.habitats)):
+        if dataset is not None:
+            save_dicom(folder.file(f"{name}.dcm"), dataset)
+    save_dicom(folder.file("phenotype_sr.dcm"), objects.report)
+    if objects.left_out:
+        call.warn(f"not in the DICOM objects, outside the source series: {', '.join(objects.left_out)}.")
 
 
 def _write_delayed(args, folder, call, result, labels):

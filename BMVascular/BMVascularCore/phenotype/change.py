@@ -274,7 +274,10 @@ def false_discovery(rows, rate):
 def metric_titles(rules):
     """Name of each metric for people."""
     titles = {spec["id"]: spec["title"] for spec in (*rules["descriptors"], *rules["inputs"])}
-    return {entry["metric"]: titles.get(entry["metric"], entry["metric"].capitalize()) for entry in rules["repeatability"]}
+    return {
+        entry["metric"]: titles.get(entry["metric"], entry["metric"].capitalize())
+        for entry in rules["repeatability"]
+    }
 
 
 def timeline_rows(report, rules):
