@@ -120,4 +120,7 @@ def _scan_warnings(scan, inputs):
         missed = sorted(key for key, why in lesion.set_aside.items() if "covers" in why)
         if missed:
             warnings.append(f"{lesion.name}: {', '.join(missed)} not measurable, the map misses most of it.")
+        negative = sorted(key for key, why in lesion.set_aside.items() if "negative" in why)
+        if negative:
+            warnings.append(f"{lesion.name}: {', '.join(negative)} not measurable, the median is below 0.")
     return warnings

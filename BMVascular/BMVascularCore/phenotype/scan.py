@@ -136,14 +136,14 @@ def build_scan(labels, maps, compartments, rules, progress):
     Raises
     ------
     InputError
-        No lesions, or a map without any overlap with the labels.
+        No lesions, a map without any overlap with the labels, compartments with other values.
     """
     array = np.asarray(labels.array).astype(np.int32)
     if not (array > 0).any():
         raise InputError("holds no lesions: every voxel is 0", labels.name, "Give labels from 1 upwards.")
     parts = None
     if compartments is not None:
-        parts = np.rint(aligned(compartments, labels.geometry, nearest=True)).astype(np.uint8)
+        parts = _compartments(compartments, labels.geometry)
     found = {}
     for number, (key, volume) in enumerate(sorted(maps.items())):
         progress(0.8 * number / len(maps), f"placing {key}")
@@ -158,6 +158,18 @@ def build_scan(labels, maps, compartments, rules, progress):
     progress(0.9, "mid-sagittal plane")
     scan.plane = _plane(scan, rules)
     return scan
+
+
+def _compartments(volume, geometry):
+    array = np.rint(aligned(volume, geometry, nearest=True))
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > HAEMORRHAGE:
+        raise InputError(
+            f"holds values from {low:g} to {high:g}",
+            volume.name,
+            "Wanted are 1 enhancing, 2 core, 3 oedema, 4 haemorrhage, and 0 elsewhere.",
+        )
+    return array.astype(np.uint8)
 
 
 def aligned(volume, geometry, nearest=False):
