@@ -101,6 +101,16 @@ def compositesOf(scene, timepoint):
     ]
 
 
+def axialViews(scene, timepoint):
+    """Ids of the axial views that show a time point."""
+    return [
+        node.GetID()
+        for node in nodesByClass(scene, "vtkMRMLSliceNode")
+        if node.GetOrientation() == "Axial"
+        and timepointOfView(scene, node.GetLayoutName(), timepoint) == timepoint
+    ]
+
+
 def showReading(scene, layoutNode, selectionNode, timepoint, result, lesion):
     """Slices, 3D, chart and table of one time point.
 
@@ -275,6 +285,7 @@ def _chart(scene, timepoint, lesion, table, titles):
     # the plot view writes the labels of bars into tool tips only: the axis says which bar is which
     chart.SetXAxisTitle("   ".join(f"{place} {title}" for place, title in enumerate(titles)))
     chart.SetXAxisRangeAuto(False)
-    chart.SetXAxisRange(-0.6, max(len(titles), 1) - 0.4)
+    # room on the right for the legend
+    chart.SetXAxisRange(-0.6, 1.5 * max(len(titles), 1) - 0.4)
     chart.SetTitle(f"{lesion['name']}: evidence")
     return chart

@@ -7,7 +7,7 @@ from BMVascularLib import display
 from BMVascularLib import phenotypeOverlays as overlays
 from BMVascularLib.phenotypeChart import namesBar, scaleBar, stacked
 from BMVascularLib.phenotypeNodes import HABITATS, nodeOf
-from BMVascularLib.phenotypeViews import compositesOf, shownTimepoints
+from BMVascularLib.phenotypeViews import axialViews, compositesOf, shownTimepoints
 from BMVascularLib.widgets.picture import showPicture
 
 _ROOM = 4.0
@@ -151,7 +151,11 @@ class OverlaySection:
             if segmentation is not None and lesions:
                 overlays.fillLesions(segmentation, shown[label] is None)
         node = shown[self.timepoint]
-        overlays.showLegend(slicer.mrmlScene, node, self.node.legend)
+        # names take room: one plane is enough, and the panel has them, too
+        views = (
+            axialViews(slicer.mrmlScene, self.timepoint) if overlays.namesOfMap(self.node.mapRole)[0] else ()
+        )
+        overlays.showLegend(slicer.mrmlScene, node, self.node.legend, views)
         self._showWindow(node)
 
     def _mapOf(self, label):

@@ -440,32 +440,38 @@ def test_a_reloaded_module_works(host, panel):
     assert len(stabilities(new)) == 2
 
 
-def test_thirty_lesions_answer_quickly(host, module):
-    from BMVascularLib import phenotypeOverlays as overlays
+def test_thirty_lesions_answer_within_a_tenth_of_a_second(host, module):
+    """Time of the processor: colleagues' work on the same machine does not count."""
     from BMVascularLib.phenotypeExample import addExample, manyLesions
 
-    node = addExample(host.slicer.mrmlScene, "TP1", manyLesions(30))
+    addExample(host.slicer.mrmlScene, "TP1", manyLesions(30))
     panel = host.open("BMVPhenotype")
     host.click(panel.ui.applyButton)
-    lesions = panel.logic.result("TP1").lesions
-    assert len(lesions) == 30
-
-    def best(work, times=5):
-        spent = []
-        for turn in range(times):
-            start = time.perf_counter()
+    assert len(panel.logic.result("TP1").lesions) == 30
+    ui = panel.ui
+    ui.habitats3dCheck.checked = ui.shellsCheck.checked = True
+    actions = {
+        "colour": lambda turn: ui.colorByBox.setCurrentIndex(3 + turn),
+        "scale": lambda turn: ui.scaleRange.setValues(0.0, 0.1 + 0.01 * turn),
+        "lesion opacity": lambda turn: setattr(ui.lesionOpacitySlider, "value", 0.3 + 0.1 * turn),
+        "map": lambda turn: ui.mapBox.setCurrentIndex(1 + turn),
+        "map opacity": lambda turn: setattr(ui.mapOpacitySlider, "value", 0.3 + 0.1 * turn),
+        "window": lambda turn: ui.windowRange.setValues(0.0, 0.1 + 0.01 * turn),
+        "habitats": lambda turn: setattr(ui.habitats3dCheck, "checked", turn % 2 == 1),
+        "shells": lambda turn: setattr(ui.shellsCheck, "checked", turn % 2 == 1),
+        "choose": lambda turn: ui.lesionsTable.setCurrentCell(turn + 2, 0),
+        "what-if": lambda turn: ui.whatIfTable.item(0, 2).setText(f"{0.2 + 0.01 * turn:g}"),
+    }
+    spent = {}
+    for name, work in actions.items():
+        times = []
+        for turn in range(4):
+            start = time.process_time()
             work(turn)
-            spent.append(time.perf_counter() - start)
-        return min(spent)
-
-    metrics = overlays.metrics(panel.logic.table().rules)
-    color = best(
-        lambda turn: overlays.colorLesions(node, overlays.lesionColors(lesions, metrics[turn % len(metrics)]))
-    )
-    whatIf = best(lambda turn: panel.ui.whatIfTable.item(0, 2).setText(f"{0.2 + 0.01 * turn:g}"), 3)
-    print(f"colours {1000 * color:.1f} ms, what-if {1000 * whatIf:.0f} ms")
-    # the machine may be busy: three times the wanted 0.1 s and 0.3 s
-    assert color < 0.3 and whatIf < 0.9
+            host.process()
+            times.append(time.process_time() - start)
+        spent[name] = sorted(times)[1]
+    assert {name: round(t, 3) for name, t in spent.items() if t > 0.1} == {}
 
 
 def test_self_test_passes(host, module):

@@ -233,7 +233,7 @@ def test_no_lesions_and_no_overlap_are_refused(scan):
 @pytest.mark.parametrize("factor", [50, -1])
 def test_compartments_with_other_values_are_refused(scan, factor):
     labels, parts, _ = scan
-    with pytest.raises(InputError, match="holds values from .* 1 enhancing"):
+    with pytest.raises(InputError, match=r"holds values from .* 1 enhancing"):
         assess_lesions(labels, {}, parts.like(parts.array.astype(np.int16) * factor))
 
 
