@@ -5,7 +5,14 @@ from datetime import date
 from BMVascularCore.phenotype import load_table, parse_context
 from BMVascularCore.phenotype.change import TimePoint, compare_dates, metric_titles, natural, timeline_rows
 from BMVascularLib import lesionNodes
-from BMVascularLib.phenotypeNodes import LESIONS, lesionTimepoints, nodeOf, readResult
+from BMVascularLib.phenotypeNodes import (
+    LESIONS,
+    contextContent,
+    contextText,
+    lesionTimepoints,
+    nodeOf,
+    readResult,
+)
 from BMVascularLib.segments import segmentIds
 
 ARROW = "\N{RIGHTWARDS ARROW}"
@@ -45,7 +52,10 @@ def compareScene(scene):
         TimePoint(label, day, identified(scene, label, result.lesions), parse_context(result.context))
         for (label, result), day in zip(found, days, strict=True)
     ]
-    return compare_dates(points, load_table())
+    # the site's own repeatability may have come after the assessment
+    entered = contextContent(contextText(scene, found[-1][0])).get("repeatability") or {}
+    site = {key: value for key, value in entered.items() if not isinstance(value, str)}
+    return compare_dates(points, load_table(), site)
 
 
 def identified(scene, timepoint, lesions):

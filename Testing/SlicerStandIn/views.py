@@ -231,8 +231,17 @@ class qSlicerLayoutManager:
     def layoutLogic(self):
         return self.logic
 
+    def _shown(self, className):
+        """Names of the views of a kind in the current layout."""
+        views = layouts.viewsOf(layouts.root(self.logic.GetLayoutNode()))
+        return [name for kind, name, _properties in views if kind == className]
+
     def sliceViewNames(self):
-        return [name for name in self.made if self._isSlice(name)] or list(self.SLICES)
+        shown = self._shown(layouts.SLICE)
+        # Slicer's own three come first and in this order
+        return [n for n in self.SLICES if n in shown or not shown] + [
+            n for n in shown if n not in self.SLICES
+        ]
 
     def _isSlice(self, name):
         return isinstance(name, str) and isinstance(self.made[name].view, renderers.SliceView)
@@ -242,7 +251,7 @@ class qSlicerLayoutManager:
         return self._view(name) if known else None
 
     def _threeD(self):
-        return [name for name in self.made if isinstance(name, str) and not self._isSlice(name)] or ["1"]
+        return self._shown(layouts.THREED) or ["1"]
 
     def threeDWidget(self, index):
         if index in ("ViewNode", "View1"):
@@ -257,11 +266,9 @@ class qSlicerLayoutManager:
         return self._other("qMRMLTableWidget", index)
 
     def _other(self, kind, index):
-        found = [widget for key, widget in self.made.items() if isinstance(key, tuple) and key[0] == kind]
-        return found[index] if index < len(found) else None
-
-    def _count(self, kind):
-        return sum(isinstance(key, tuple) and key[0] == kind for key in self.made)
+        className = layouts.PLOT if kind == "qMRMLPlotWidget" else layouts.TABLE
+        names = self._shown(className)
+        return self.viewOf(className, names[index]) if index < len(names) else None
 
     def _view(self, name, className=None):
         if name not in self.made:
@@ -281,10 +288,10 @@ class qSlicerLayoutManager:
         return len(self._threeD())
 
     def get_tableViewCount(self):
-        return self._count("qMRMLTableWidget")
+        return len(self._shown(layouts.TABLE))
 
     def get_plotViewCount(self):
-        return self._count("qMRMLPlotWidget")
+        return len(self._shown(layouts.PLOT))
 
     def get_layout(self):
         node = self.logic.GetLayoutNode()
