@@ -29,6 +29,7 @@ dates stop the run.
 
 from dataclasses import dataclass, field
 from datetime import date
+from math import isfinite
 
 from BMVascularCore.errors import InputError
 
@@ -247,7 +248,8 @@ def _protocol(content, where):
     if "flip" in protocol:
         protocol.setdefault("flip_deg", protocol.pop("flip"))
     flip = protocol.get("flip_deg")
-    if flip is not None and (isinstance(flip, bool) or not isinstance(flip, int | float)):
+    odd = isinstance(flip, bool) or not isinstance(flip, int | float) or not isfinite(flip)
+    if flip is not None and odd:
         raise InputError("entry protocol/flip_deg is not a number", where, "Write degrees.")
     return protocol
 
@@ -257,6 +259,7 @@ def _scan(content, where):
     scan = dict(scan) if isinstance(scan, dict) else {"date": scan}
     for key in ("date", "day"):
         outer = content.get(f"scan_{key}")
+        outer = _day(outer, where, "scan") if key == "day" else outer
         if outer is not None and scan.get(key, outer) != outer:
             raise InputError(f"names two different scan {key}s", where, "Keep one of them.")
         if outer is not None:
@@ -276,7 +279,7 @@ def _date(value, where, what):
 def _day(value, where, what):
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise InputError(f"{what} day '{value}' is not a number", where, "Write a number of days.")
     return float(value)
 

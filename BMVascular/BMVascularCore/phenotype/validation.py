@@ -149,7 +149,7 @@ def judge(truth, seed, table, progress=None):
     confusion = {a: dict.fromkeys(_CLASSES, 0) for a in _CLASSES}
     for label, printed in zip(labels, found, strict=True):
         confusion[label][printed] += 1
-    stability = np.array([lesion["stability"] for lesion in result.lesions])
+    stability = np.array([lesion["stability"] or 0.0 for lesion in result.lesions])
     modes = [lesion["rule_label"].split(":")[0] for lesion in result.lesions]
     right = np.array([a == b for a, b in zip(labels, modes, strict=True)])
     counted = np.array([lesion["rule_label"] != INSUFFICIENT for lesion in result.lesions])

@@ -184,7 +184,9 @@ def test_the_missing_series_that_could_change_the_label():
 def test_no_label_below_the_print_limit():
     for values, *_ in LISTED:
         result = assess(**values)
-        if result["stability"] < 0.70:
+        if result["stability"] is None:
+            assert result["phenotype"] == "indeterminate: insufficient inputs"
+        elif result["stability"] < 0.70:
             assert result["phenotype"].startswith("indeterminate")
 
 

@@ -114,6 +114,8 @@ def test_a_wrong_rule_set_names_the_entry(tmp_path, change, message):
             "day and date disagree",
         ),
         ({"histology_adjust": "yes"}, "neither true nor false"),
+        ({"scan_day": float("nan")}, "is not a number"),
+        ({"protocol": {"flip_deg": float("inf")}}, "flip_deg is not a number"),
         ({"treatments": [{"type": "SRS", "lesions": []}]}, "names no lesion"),
     ],
 )

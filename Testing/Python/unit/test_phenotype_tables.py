@@ -124,9 +124,11 @@ def test_every_combination_of_inputs_keeps_the_rules():
     }
     for part, item in found.items():
         assert sum(item["label_shares"].values()) == pytest.approx(1.0)
-        assert 0.0 <= item["stability"] <= 1.0 and (item["coverage"] < 0.4 - 1e-9) == (
-            item["rule_label"] == "indeterminate: insufficient inputs"
+        few = item["coverage"] < 0.4 - 1e-9
+        assert (
+            few == (item["rule_label"] == "indeterminate: insufficient inputs") == (item["stability"] is None)
         )
+        assert few or 0.0 <= item["stability"] <= 1.0
         for key in part:
             assert found[part - {key}]["coverage"] <= item["coverage"] + 1e-12
             assert found[part - {key}]["tier"] >= item["tier"]
