@@ -15,7 +15,12 @@ for folder in (ROOT / "BMVascular", ROOT / "Testing"):
         sys.path.insert(0, str(folder))
 
 PICTURES = ROOT / "Resources" / "Screenshots"
-CONTEXT = {"protocol": {"preload": True, "leakage_correction": True, "flip_deg": 60}, "histology": "lung"}
+CONTEXT = {
+    "protocol": {"preload": True, "leakage_correction": True, "flip_deg": 60},
+    "histology": "lung",
+    # the irradiated lesion of the simulated patient
+    "treatments": [{"type": "SRS", "day": -210, "lesions": ["M7"]}],
+}
 
 
 def shownPanel(host, results):

@@ -16,6 +16,11 @@ from BMVascularCore.phenotype.stability import log_sd, stream
 
 #: Habitat ids in the order of their label values 1..4.
 HABITATS = ("leaky_high_volume", "preserved_high_volume", "leaky_low_volume", "low_perfusion")
+#: How the volumes come about, in a sentence for readers.
+METHOD = (
+    "Fixed splits, membership by each voxel's own error; mixing of coarse perfusion voxels at the borders of core, "
+    "enhancing part and oedema undone region by region; intervals from blocks and from repeatability."
+)
 
 
 @dataclass
@@ -101,7 +106,12 @@ def _lesion(scan, lesion, rules, labels, members):
     parts = {"lesion": whole & usable, "front": masks["front"] & usable}
     if not parts["lesion"].any():
         return {"assessable": False, "reason": "no voxel of the lesion is covered by both maps"}
-    result = {"assessable": True, "reason": "", "assessed_share": float(parts["lesion"].sum() / whole.sum())}
+    result = {
+        "assessable": True,
+        "reason": "",
+        "method": METHOD,
+        "assessed_share": float(parts["lesion"].sum() / whole.sum()),
+    }
     for part, mask in parts.items():
         if mask.any():
             places = _places(scan, box, mask, (masks["core"],), ratio, ktrans, rules)

@@ -33,6 +33,7 @@ def _habitats(found):
         f"Habitats with 95 % intervals, in {found['assessed_share']:.0%} of the lesion. "
         + ("Spatially mixed." if found["lesion"]["spatially_mixed"] else "Not called spatially mixed.")
         + _front(found["front_against_mirror"])
+        + f" {found.get('method', '')}"
     )
     return table(rows, columns, caption, text=("name", "caution"))
 
