@@ -113,6 +113,8 @@ class BMVPhenotypeWidget(
     def setParameterNode(self, node):
         if node is None:
             self._probe(False)
+            self.logic.unlinkViews()
+            self.forget("linked")
         PanelLifeCycle.setParameterNode(self, node)
 
     def applyDefaults(self):
@@ -220,7 +222,6 @@ class BMVPhenotypeWidget(
         before = self.logic.showFollowUp()
         self._layoutBefore = before if self._layoutBefore is None else self._layoutBefore
         self.logic.jumpTo(self.timepoint, self._parameterNode.lesion)
-        self.logic.linkViews(self._parameterNode.linked)
         self.refresh()
 
     def onBack(self, checked=False):
@@ -260,7 +261,7 @@ class BMVPhenotypeLogic(PhenotypeActions, ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        self._cache, self._table = {}, None
+        self._cache, self._table, self._link = {}, None, None
 
     def getParameterNode(self):
         return BMVPhenotypeParameterNode(super().getParameterNode())

@@ -167,11 +167,24 @@ class PhenotypeActions:
 
         return jumpTo(slicer.mrmlScene, timepoint, name)
 
-    def linkViews(self, linked):
-        """Let the slice views move together, or not."""
-        from BMVascularLib.phenotypeViews import linkViews
+    def linkViews(self, linked, lesion=""):
+        """Let slice views move together, or not; two dates keep the distance between a lesion's centres."""
+        from BMVascularLib.phenotypeLink import SideLink, shiftBetween
+        from BMVascularLib.phenotypeViews import linkViews, sidesAreShown
 
-        linkViews(slicer.mrmlScene, linked)
+        self.unlinkViews()
+        sides = sidesAreShown(slicer.mrmlScene)
+        # Slicer's own link would put both dates at the same place in space
+        linkViews(slicer.mrmlScene, linked and not sides)
+        if linked and sides:
+            self._link = SideLink(slicer.mrmlScene)
+            self._link.start(shiftBetween(slicer.mrmlScene, lesion))
+
+    def unlinkViews(self):
+        """Stop watching the views."""
+        if self._link is not None:
+            self._link.stop()
+            self._link = None
 
     def showReading(self, timepoint, lesion):
         """The layout for reading; returns the layout before."""

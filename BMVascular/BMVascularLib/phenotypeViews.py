@@ -53,10 +53,13 @@ def timepointOfView(scene, layoutName, current):
 
 def shownTimepoints(scene, current):
     """Time points whose lesions the views show: both in the follow-up layout, else the current one."""
+    return followUpTimepoints(scene) if sidesAreShown(scene) else [current]
+
+
+def sidesAreShown(scene):
+    """True in the layout of two time points side by side."""
     layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    if layout is not None and layout.GetViewArrangement() == FOLLOW_UP:
-        return followUpTimepoints(scene)
-    return [current]
+    return layout is not None and layout.GetViewArrangement() == FOLLOW_UP
 
 
 def jumpTo(scene, timepoint, name):

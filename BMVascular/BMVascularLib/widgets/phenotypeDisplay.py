@@ -3,6 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
+from BMVascularLib.phenotypeViews import sidesAreShown
 from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
 
 CHART_WIDTH = 350
@@ -110,8 +111,9 @@ class PhenotypeDisplay:
     def _showViews(self):
         others = self.logic.otherSides(self.timepoint)
         self.overlay.update(self._parameterNode, self.timepoint, self._shown(), others)
-        if self._changed("linked", self._parameterNode.linked):
-            self.logic.linkViews(self._parameterNode.linked)
+        node = self._parameterNode
+        if self._changed("linked", (node.linked, node.lesion, sidesAreShown(slicer.mrmlScene))):
+            self.logic.linkViews(node.linked, node.lesion)
         self.ui.backButton.enabled = self._layoutBefore is not None
 
     def _showChange(self):

@@ -400,9 +400,26 @@ def test_layouts_come_and_go(host, panel):
         )
         assert np.allclose([node.GetSliceToRAS().GetElement(row, 3) for row in range(3)], place, atol=3)
     panel.ui.linkCheck.checked = True
-    composite = manager.sliceWidget("Red").mrmlSliceCompositeNode()
-    assert composite.GetLinkedControl()
+    one, two = (
+        next(n for n in host.slicer.util.getNodesByClass("vtkMRMLSliceNode") if n.GetLayoutName() == tag)
+        for tag in ("BMVAxial1", "BMVAxial2")
+    )
+    # both dates keep the distance between the lesion's centres, whoever is moved
+    one.JumpSliceByCentering(-30.0, -10.0, 20.0)
+    places = [[node.GetSliceToRAS().GetElement(row, 3) for row in range(3)] for node in (one, two)]
+    assert np.allclose(np.subtract(places[1], places[0]), (0, 20, 4), atol=3)
+    two.SetFieldOfView(80.0, 80.0, 1.0)
+    two.JumpSliceByCentering(-35.0, 0.0, 12.0)
+    scales = [node.GetFieldOfView()[0] / node.GetDimensions()[0] for node in (one, two)]
+    assert scales[0] == pytest.approx(scales[1]) and one.GetSliceToRAS().GetElement(2, 3) == pytest.approx(
+        8, abs=3
+    )
+    panel.ui.linkCheck.checked = False
+    one.JumpSliceByCentering(0.0, 0.0, 0.0)
+    assert two.GetSliceToRAS().GetElement(2, 3) == pytest.approx(12)
+    panel.ui.linkCheck.checked = True
     host.click(panel.ui.backButton)
+    assert manager.sliceWidget("Red").mrmlSliceCompositeNode().GetLinkedControl()
     assert layout.GetViewArrangement() == before and lesions.GetNumberOfViewNodeIDs() == 0
     assert panel.ui.backButton.enabled is False
 
