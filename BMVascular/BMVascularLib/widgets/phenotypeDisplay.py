@@ -3,7 +3,6 @@
 import slicer
 from slicer.i18n import tr as _
 
-from BMVascularLib.phenotypeViews import sidesAreShown
 from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
 
 CHART_WIDTH = 350
@@ -109,6 +108,8 @@ class PhenotypeDisplay:
         self.ui.explanationBrowser.setHtml(lesionHtml(lesion))
 
     def _showViews(self):
+        from BMVascularLib.phenotypeViews import sidesAreShown
+
         others = self.logic.otherSides(self.timepoint)
         self.overlay.update(self._parameterNode, self.timepoint, self._shown(), others)
         node = self._parameterNode
