@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from BMVascularCore.errors import InputError
@@ -43,6 +44,8 @@ _PARTS = (
     "change",
     "treatment_effect",
 )
+# objects whose keys the user may choose
+_OPEN = ("units", "gates/histology/ramp")
 _SHIPPED = ("evidence.csv", "phenotype_rules.json")
 
 
@@ -200,6 +203,7 @@ def parse_rules(text, evidence, name="phenotype_rules.json"):
     missing = [part for part in ("version", *_PARTS) if not isinstance(rules, dict) or part not in rules]
     if missing:
         raise InputError(f"lacks the entry {missing[0]}", name, "Start from the shipped file.")
+    _check_complete(_shipped_rules(), rules, "", name)
     groups = [_check_entry(group, ("id", "title", "weight"), "groups", name) for group in rules["groups"]]
     for group in rules["groups"]:
         _check_number(group, "weight", f"groups/{group['id']}", name, 0.0, 1.0)
@@ -211,6 +215,41 @@ def parse_rules(text, evidence, name="phenotype_rules.json"):
     if not isinstance(draws, int) or not 100 <= draws <= 100000:
         raise InputError("entry monte_carlo/draws is not a number from 100 to 100000", name, "Use 4000.")
     return rules
+
+
+def _check_list(shipped, given, where, name):
+    if not isinstance(given, list):
+        raise InputError(f"entry {where} is not a list", name, "Start from the shipped file.")
+    if not shipped or not isinstance(shipped[0], dict):
+        return
+    needed = set.intersection(*(set(item) for item in shipped))
+    for number, item in enumerate(given, start=1):
+        missing = sorted(needed - set(item)) if isinstance(item, dict) else ["keys"]
+        if missing:
+            fault = f"entry {where}/{item.get('id', number) if isinstance(item, dict) else number} lacks {missing[0]}"
+            raise InputError(fault, name, "Add it, as in the shipped file.")
+
+
+@cache
+def _shipped_rules():
+    return json.loads(_text(resource("Evidence", _SHIPPED[1])))
+
+
+def _check_complete(shipped, given, where, name):
+    """Every setting of the shipped rules is there, and is a number where that one is."""
+    for key, value in shipped.items():
+        place = f"{where}/{key}".strip("/")
+        if key not in given:
+            raise InputError(f"lacks the entry {place}", name, "Start from the shipped file.")
+        if isinstance(value, dict):
+            if not isinstance(given[key], dict):
+                raise InputError(f"entry {place} is not an object", name, "Start from the shipped file.")
+            if place not in _OPEN:
+                _check_complete(value, given[key], place, name)
+        elif isinstance(value, list):
+            _check_list(value, given[key], place, name)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            _check_number(given, key, where or "top", name, -1e6, 1e6)
 
 
 def _check_entry(entry, keys, where, name):
