@@ -213,6 +213,14 @@ def parse_context(content, where="context"):
         pet_tracer=content.get("pet_tracer"),
         lesions=_dict_of(content, "lesions", where),
     )
+    for name, facts in context.lesions.items():
+        if not isinstance(facts, dict):
+            raise InputError(
+                f"what it says of the lesion '{name}' is no object", where, 'Write {"near_vessel": true}.'
+            )
+    for key, unit in context.units.items():
+        if not isinstance(unit, str):
+            raise InputError(f"the unit of {key} is no text", where, 'Write {"ktrans": "1/min"}.')
     scan = _scan(content, where)
     context.scan_day, context.scan_date = scan["day"], scan["date"]
     for number, entry in enumerate(_list_of(content, "treatments", where), start=1):
