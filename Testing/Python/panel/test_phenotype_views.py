@@ -171,7 +171,7 @@ def test_dicom_comes_out_of_the_panel(host, panel, tmp_path, monkeypatch):
 
 
 def test_thirty_lesions_answer_within_a_tenth_of_a_second(host, module):
-    """Time of the processor: colleagues' work on the same machine does not count."""
+    """Time of the processor: other work on the machine does not count."""
     from BMVascularLib.phenotypeExample import addExample, manyLesions
 
     addExample(host.slicer.mrmlScene, "TP1", manyLesions(30))
