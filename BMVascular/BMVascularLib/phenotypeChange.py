@@ -3,9 +3,19 @@
 from datetime import date
 
 from BMVascularCore.phenotype import load_table, parse_context
-from BMVascularCore.phenotype.change import TimePoint, compare_dates
-from BMVascularLib.phenotypeNodes import lesionTimepoints, readResult
+from BMVascularCore.phenotype.change import TimePoint, compare_dates, metric_titles, natural, timeline_rows
+from BMVascularLib import lesionNodes
+from BMVascularLib.phenotypeNodes import (
+    LESIONS,
+    contextContent,
+    contextText,
+    lesionTimepoints,
+    nodeOf,
+    readResult,
+)
+from BMVascularLib.segments import segmentIds
 
+ARROW = "\N{RIGHTWARDS ARROW}"
 COLUMNS = (
     ("name", "Lesion"),
     ("metric", "Measure"),
@@ -19,7 +29,9 @@ COLUMNS = (
 
 
 def compareScene(scene):
-    """Compare all time points of a scene that were assessed; lesions are matched by name.
+    """Compare all time points of a scene that were assessed.
+
+    A lesion is the same by the identity that a reader confirmed in Lesion Seeding, else by its name.
 
     Returns
     -------
@@ -37,10 +49,45 @@ def compareScene(scene):
         return None
     days = scanDays([result.context for _label, result in found])
     points = [
-        TimePoint(label, day, result.lesions, parse_context(result.context))
+        TimePoint(label, day, identified(scene, label, result.lesions), parse_context(result.context))
         for (label, result), day in zip(found, days, strict=True)
     ]
-    return compare_dates(points, load_table())
+    # the site's own repeatability may have come after the assessment
+    entered = contextContent(contextText(scene, found[-1][0])).get("repeatability") or {}
+    site = {key: value for key, value in entered.items() if not isinstance(value, str)}
+    return compare_dates(points, load_table(), site)
+
+
+def identified(scene, timepoint, lesions):
+    """Lesions with the id that each keeps over time.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    timepoint : str
+    lesions : list of dict
+
+    Returns
+    -------
+    list of dict
+        ``tracking_id``: confirmed in Lesion Seeding, else the name; a name that another lesion of this date has
+        as its confirmed id is no match and gets the time point behind it.
+    """
+    node = nodeOf(scene, LESIONS, timepoint)
+    confirmed = {}
+    if node is not None:
+        segmentation = node.GetSegmentation()
+        for segmentId in segmentIds(node):
+            segment = segmentation.GetSegment(segmentId)
+            confirmed[segment.GetName()] = lesionNodes.tagOf(segment, lesionNodes.IDENTITY)
+    taken = {identity for identity in confirmed.values() if identity}
+    found = []
+    for lesion in lesions:
+        identity, name = confirmed.get(lesion["name"]), lesion["name"]
+        found.append(
+            lesion | {"tracking_id": identity or (f"{name} ({timepoint})" if name in taken else name)}
+        )
+    return found
 
 
 def scanDays(contexts):
@@ -70,9 +117,10 @@ def _scanEntry(context, key):
 
 def changeTableRows(report):
     """Rows for the panel: changes beyond the limits first, each with its limits and unit."""
-    rows, rules = [], load_table().rules
-    titles = {spec["id"]: spec["title"] for spec in (*rules["descriptors"], *rules["inputs"])}
-    for row in sorted(report.rows, key=lambda row: (not row["measured"], row["name"], row["metric"])):
+    rows, titles = [], metric_titles(load_table().rules)
+    for row in sorted(
+        report.rows, key=lambda row: (not row["measured"], natural(row["name"]), row["metric"])
+    ):
         unit = row["change_unit"]
         low, high = row["limit_low"], row["limit_high"]
         rows.append(
@@ -90,13 +138,19 @@ def changeTableRows(report):
 
 
 def changeTexts(report):
-    """Sentences: warnings, patterns of each lesion, and the summary over lesions."""
+    """Sentences: warnings, the timeline of each lesion, and the summary over lesions."""
     texts = list(report.warnings)
-    for name, line in sorted(report.timelines.items()):
-        for state in line["states"]:
-            for pattern in state.get("patterns", ()):
-                texts.append(f"{name}, {state['scan']}: {pattern['text']}")
-        switch = line["switch"]
-        if switch and (switch["candidate"] or switch["under_drug"] or "further scan" in switch["text"]):
-            texts.append(f"{name}: {switch['text']}")
+    lines = {}
+    for row in timeline_rows(report, load_table().rules):
+        lines.setdefault(row["name"], []).append(row)
+    for name, rows in lines.items():
+        states = f" {ARROW} ".join(_stateText(row) for row in rows)
+        more = [text for row in rows for text in (row["patterns"], row["switch"]) if text]
+        quiet = [text for text in more if "fulfils" not in text and "no stable" not in text]
+        texts.append(f"{name}: {'; '.join([states, *quiet])}")
     return [*dict.fromkeys(texts), report.patient["text"]]
+
+
+def _stateText(row):
+    stability = "" if row["stability"] is None else f" {row['stability']:.2f}"
+    return f"{row['scan']} {row['phenotype']}{stability}"

@@ -131,7 +131,7 @@ class _Chart:
         """The balance of all evidence against the limits of the labels."""
         value = lesion["balance"]["e"]
         write(self.draw, (_MARGIN, y + 6), "Balance of all groups", 12, INK)
-        if lesion["stability"] is None:
+        if lesion.get("withheld_label"):
             value, text = None, "withheld, as the label is"
         else:
             text = "not measurable" if value is None else f"{value:+.2f}, coverage {lesion['coverage']:.2f}"

@@ -31,7 +31,7 @@ _MIN_VOXELS = 4
 _HIDDEN = "BMVascular.HiddenWithTimePoint"
 # shares of the view's width and height
 _SCALE_SIZE, _LEGEND_POINTS = (0.16, 0.45), 10
-_NAMES_SIZE = {HABITATS: (0.80, 0.26), SHELLS: (0.40, 0.26)}
+_NAMES_SIZE = {HABITATS: (0.80, 0.30), SHELLS: (0.40, 0.30)}
 
 # role of a map on slices: title, unit, colours, window, lower threshold
 SLICE_MAPS = {
@@ -326,17 +326,24 @@ def prepareMap(node, role):
         legend.SetPosition(0.98, 0.01)
     for properties in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
         properties.SetFontSize(_LEGEND_POINTS)
+        # legible over bright skull, too
+        properties.ShadowOn()
     node.SetAttribute("BMVascular.Shown", role)
 
 
-def showLegend(scene, node, visible):
-    """Show the legend of this map alone."""
+def showLegend(scene, node, visible, viewIds=()):
+    """Show the legend of this map alone; in these views, or in all where none is named."""
     for className in ("vtkMRMLColorLegendDisplayNode",):
         for index in range(scene.GetNumberOfNodesByClass(className)):
             scene.GetNthNodeByClass(index, className).SetVisibility(False)
     legend = None if node is None else display.legendOf(node)
     if legend is not None:
+        state = legend.StartModify()
+        legend.RemoveAllViewNodeIDs()
+        for viewId in viewIds:
+            legend.AddViewNodeID(viewId)
         legend.SetVisibility(visible)
+        legend.EndModify(state)
 
 
 def lesionNode(scene, timepoint):

@@ -20,10 +20,10 @@ def shownStability(lesion):
 
 def stabilityWords(lesion):
     """Rule stability in words for a table."""
-    if lesion["stability"] is None:
-        return "withheld"
+    if lesion["rule_label"] == INSUFFICIENT and not lesion.get("withheld_label"):
+        return "too few"
     shown = shownStability(lesion)
-    return "too few" if shown is None else f"{shown:.2f}"
+    return "withheld" if shown is None else f"{shown:.2f}"
 
 
 def lesionHtml(lesion, treatmentNote=True):

@@ -11,6 +11,18 @@ from BMVascularLib.tables import setTable
 
 PLANES = ("Axial", "Sagittal", "Coronal")
 SUMMARY, EVIDENCE_TABLE = "phenotype summary", "phenotype evidence"
+_ANGIOGENIC, _CO_OPTION = "angiogenic side", "co-option side"
+# series of the evidence chart: name, colour, opacity
+_SERIES = tuple(
+    (name, color, opacity)
+    for side, color in ((_ANGIOGENIC, (0.84, 0.37, 0.0)), (_CO_OPTION, (0.0, 0.45, 0.70)))
+    for name, opacity in ((side, 1.0), (f"{side}, discounted", 0.35))
+)
+# names that fit below the bars
+_SHORT = {
+    "wash_in": "wash-in", "enhancing_fraction": "enhancing", "vp_ratio": "Vp", "cbf_ratio": "CBF",
+    "oedema_width": "oedema mm", "oedema_ratio": "oedema mL", "irregularity": "surface", "pet_nonenhancing": "PET",
+}  # fmt: skip
 _SUMMARY_COLUMNS = ("Lesion", "Label", "Stability", "Coverage", "Tier", "Flags")
 
 
@@ -41,10 +53,13 @@ def timepointOfView(scene, layoutName, current):
 
 def shownTimepoints(scene, current):
     """Time points whose lesions the views show: both in the follow-up layout, else the current one."""
+    return followUpTimepoints(scene) if sidesAreShown(scene) else [current]
+
+
+def sidesAreShown(scene):
+    """True in the layout of two time points side by side."""
     layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    if layout is not None and layout.GetViewArrangement() == FOLLOW_UP:
-        return followUpTimepoints(scene)
-    return [current]
+    return layout is not None and layout.GetViewArrangement() == FOLLOW_UP
 
 
 def jumpTo(scene, timepoint, name):
@@ -86,6 +101,16 @@ def compositesOf(scene, timepoint):
         node
         for node in nodesByClass(scene, "vtkMRMLSliceCompositeNode")
         if timepointOfView(scene, node.GetLayoutName(), timepoint) == timepoint
+    ]
+
+
+def axialViews(scene, timepoint):
+    """Ids of the axial views that show a time point."""
+    return [
+        node.GetID()
+        for node in nodesByClass(scene, "vtkMRMLSliceNode")
+        if node.GetOrientation() == "Axial"
+        and timepointOfView(scene, node.GetLayoutName(), timepoint) == timepoint
     ]
 
 
@@ -214,42 +239,56 @@ def evidencePlot(scene, timepoint, lesion):
     import vtk
 
     measured = [row for row in lesion["evidence"] if row["value"] is not None]
-    table = vtk.vtkTable()
-    names, places = vtk.vtkStringArray(), vtk.vtkDoubleArray()
-    scores = {side: vtk.vtkDoubleArray() for side in (1, -1)}
+    table, names, places = vtk.vtkTable(), vtk.vtkStringArray(), vtk.vtkDoubleArray()
     names.SetName("Input")
     places.SetName("Place")
-    scores[1].SetName("angiogenic side")
-    scores[-1].SetName("co-option side")
+    columns = {name: vtk.vtkDoubleArray() for name, _color, _opacity in _SERIES}
+    for name, column in columns.items():
+        column.SetName(name)
     for place, row in enumerate(measured):
         names.InsertNextValue(row["title"])
         places.InsertNextValue(float(place))
-        for side, column in scores.items():
-            column.InsertNextValue(row["score"] if row["score"] * side > 0 else 0.0)
-    for column in (names, places, scores[1], scores[-1]):
+        for name, column in columns.items():
+            column.InsertNextValue(row["score"] if name == _seriesOf(row) else 0.0)
+    for column in (names, places, *columns.values()):
         table.AddColumn(column)
     node = _tableNode(scene, EVIDENCE_TABLE, timepoint)
     node.SetAndObserveTable(table)
-    return _chart(scene, timepoint, lesion, node)
+    titles = [_SHORT.get(row["input"], row["title"]) for row in measured]
+    return _chart(scene, timepoint, lesion, node, titles)
 
 
-def _chart(scene, timepoint, lesion, table):
+def _seriesOf(row):
+    """The series of bars that an input belongs to."""
+    side = _ANGIOGENIC if row["score"] > 0 else _CO_OPTION
+    return f"{side}, discounted" if row["discounted_because"] else side
+
+
+def _chart(scene, timepoint, lesion, table, titles):
     name = f"{timepoint} evidence"
     chart = scene.GetFirstNode(name, "vtkMRMLPlotChartNode")
     if chart is None:
         chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", name)
-        for side, color in (("angiogenic side", (0.84, 0.37, 0.0)), ("co-option side", (0.0, 0.45, 0.70))):
-            series = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", side)
+        for column, color, opacity in _SERIES:
+            series = scene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", column)
             series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeBar)
             series.SetAndObserveTableNodeID(table.GetID())
             series.SetLabelColumnName("Input")
             series.SetXColumnName("Place")
-            series.SetYColumnName(side)
+            series.SetYColumnName(column)
             series.SetColor(*color)
+            series.SetOpacity(opacity)
             chart.AddAndObservePlotSeriesNodeID(series.GetID())
         chart.SetYAxisTitle("score, -1 to +1")
-        chart.SetXAxisTitle("input")
         chart.SetYAxisRangeAuto(False)
         chart.SetYAxisRange(-1.0, 1.0)
+        chart.SetTitleFontSize(14)
+        chart.SetAxisTitleFontSize(11)
+        chart.SetAxisLabelFontSize(11)
+    # the plot view writes the labels of bars into tool tips only: the axis says which bar is which
+    chart.SetXAxisTitle("   ".join(f"{place} {title}" for place, title in enumerate(titles)))
+    chart.SetXAxisRangeAuto(False)
+    # room on the right for the legend
+    chart.SetXAxisRange(-0.6, 1.5 * max(len(titles), 1) - 0.4)
     chart.SetTitle(f"{lesion['name']}: evidence")
     return chart

@@ -2,7 +2,7 @@
 
 ``python -m BMVascularCore demo --out RESULTS``, then
 ``PYTHONPATH=BMVascular:Testing python Testing/Screenshots/phenotype.py RESULTS``;
-writes ``Resources/Screenshots/panel-phenotype.png``.
+writes ``panel-phenotype.png`` and ``panel-phenotype-followup.png`` into ``Resources/Screenshots``.
 """
 
 import argparse
@@ -14,12 +14,17 @@ for folder in (ROOT / "BMVascular", ROOT / "Testing"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-PICTURE = ROOT / "Resources" / "Screenshots" / "panel-phenotype.png"
-CONTEXT = {"protocol": {"preload": True, "leakage_correction": True, "flip_deg": 60}, "histology": "lung"}
+PICTURES = ROOT / "Resources" / "Screenshots"
+CONTEXT = {
+    "protocol": {"preload": True, "leakage_correction": True, "flip_deg": 60},
+    "histology": "lung",
+    # the irradiated lesion of the simulated patient
+    "treatments": [{"type": "SRS", "day": -210, "lesions": ["M7"]}],
+}
 
 
 def shownPanel(host, results):
-    """The panel over the first time point of a results folder, a lesion chosen."""
+    """The panel over the first time point of a results folder with all assessed, a lesion chosen."""
     import slicer
 
     from BMVascularLib.resultsScene import SceneBuilder
@@ -29,9 +34,10 @@ def shownPanel(host, results):
     world = World(slicer.mrmlScene, slicer.app.applicationLogic(), {})
     result = SceneBuilder(results, world).addTimepoints()
     panel = host.open("BMVPhenotype")
-    label = result.timepoints[0].label
-    panel.logic.setContext(label, CONTEXT)
-    host.click(panel.ui.applyButton)
+    for number, point in enumerate(result.timepoints):
+        panel.logic.setContext(point.label, CONTEXT | {"scan": {"day": 56 * number}})
+        panel.logic.assess(point.label)
+    panel.refresh()
     for section in (panel.ui.inputsButton, panel.ui.contextButton):
         section.collapsed = True
     panel.ui.mapBox.setCurrentIndex(panel.overlay.roles.index("habitats"))
@@ -64,13 +70,22 @@ def main():
     import SlicerStandIn
 
     host = SlicerStandIn.start()
-    shownPanel(host, results)
-    picture = host.grabWindow("BMVPhenotype")
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    # five bits a colour are enough for reading, and halve the file
-    picture.point([round(value / 8) * 8 if value < 252 else 255 for value in range(256)] * 3).save(
-        PICTURE, optimize=True
-    )
+    panel = shownPanel(host, results)
+    save(host.grabWindow("BMVPhenotype"), "panel-phenotype.png")
+    panel.ui.mapBox.setCurrentIndex(panel.overlay.roles.index("nrcbv"))
+    rows = range(panel.ui.lesionsTable.rowCount)
+    # the lesion that changes its pattern between the time points
+    changing = next((row for row in rows if panel.ui.lesionsTable.item(row, 0).text() == "M10"), 0)
+    panel.ui.lesionsTable.setCurrentCell(changing, 0)
+    host.click(panel.ui.followUpButton)
+    save(host.grabWindow("BMVPhenotype", 1600, 900), "panel-phenotype-followup.png")
+
+
+def save(picture, name):
+    """Write a screenshot; five bits a colour are enough for reading, and halve the file."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    levels = [round(value / 8) * 8 if value < 252 else 255 for value in range(256)]
+    picture.point(levels * 3).save(PICTURES / name, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Qt classes for the ctk and qMRML widgets, generated from the list of facts."""
 
+import functools
+
 from PySide6 import QtCore, QtWidgets
 
 from . import facts, values
@@ -52,7 +54,7 @@ def _generate(known):
     body = {"standInName": known.name, "__init__": _construct}
     body.update(_signals(known, base))
     for prop, kind in known.properties.items():
-        if base.staticMetaObject.indexOfProperty(prop) < 0 and "read-only" not in kind:
+        if prop not in _properties(base) and "read-only" not in kind:
             body[prop] = _property(prop, kind)
         elif "read-only" in kind and hasattr(does, f"get_{prop}"):
             body[prop] = QtCore.Property(values.qtType(kind.split(" ")[0]), getattr(does, f"get_{prop}"))
@@ -115,9 +117,22 @@ def _signals(known, base):
     return {**found, "standInOverloads": overloads}
 
 
+@functools.cache
 def _inherited(base):
+    """Signatures of a Qt class: read once, since PySide may lose a class's meta object with its last widget."""
     meta = base.staticMetaObject
     return [bytes(meta.method(i).methodSignature()).decode() for i in range(meta.methodCount())]
+
+
+@functools.cache
+def _properties(base):
+    meta = base.staticMetaObject
+    return {meta.property(i).name() for i in range(meta.propertyCount())}
+
+
+for _base in {QtWidgets.QWidget, *BASES.values()}:
+    _inherited(_base)
+    _properties(_base)
 
 
 def _signalType(kind):

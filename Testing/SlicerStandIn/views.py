@@ -3,7 +3,7 @@
 import slicer
 from PySide6 import QtGui, QtWidgets
 
-from . import renderers
+from . import layouts, renderers
 from .native import behaviour, nativeClass
 
 COLORS = {"Red": "#f34a33", "Green": "#6eb04b", "Yellow": "#edd54c", "1": "#7f8eff"}
@@ -27,7 +27,7 @@ class _ViewWidget:
         self.inner.view = view
         self.bar = QtWidgets.QLabel(f" {self.label()}", self)
         self.bar.setFixedHeight(22)
-        self.bar.setStyleSheet(f"background: {COLORS.get(name, '#888')}; color: black")
+        self.bar.setStyleSheet(f"background: {self.color()}; color: black")
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -35,7 +35,12 @@ class _ViewWidget:
         layout.addWidget(self.inner, 1)
 
     def label(self):
-        return self.title
+        return self.node().GetLayoutLabel() or self.title
+
+    def color(self):
+        if self.title in COLORS:
+            return COLORS[self.title]
+        return QtGui.QColor.fromRgbF(*self.node().GetLayoutColor()).name()
 
     def mrmlScene(self):
         return slicer.mrmlScene
@@ -51,9 +56,11 @@ class _ViewWidget:
 class qMRMLSliceWidget(_ViewWidget):
     INNER = "qMRMLSliceView"
 
+    def node(self):
+        return self.view.logic.GetSliceNode()
+
     def label(self):
-        logic = self.view.logic
-        return f"{self.title[0]}   {logic.GetSliceOffset():.1f} mm"
+        return f"{self.node().GetLayoutLabel() or self.title[0]}   {self.view.logic.GetSliceOffset():.1f} mm"
 
     def sliceView(self):
         return self.inner
@@ -86,6 +93,9 @@ class qMRMLSliceWidget(_ViewWidget):
 @behaviour
 class qMRMLThreeDWidget(_ViewWidget):
     INNER = "qMRMLThreeDView"
+
+    def node(self):
+        return self.view.node
 
     def threeDView(self):
         return self.inner
@@ -166,34 +176,88 @@ class qMRMLThreeDView(_View):
 
 @behaviour
 class qSlicerLayoutManager:
-    """Four views by name; the layout node remembers what was asked for."""
+    """Slicer's four views by name, and those of the layout that the layout node asks for."""
 
     SLICES = ("Red", "Yellow", "Green")
 
     def build(self):
-        self.made = {}
+        self.made, self.opened = {}, False
 
     def setMRMLScene(self, scene):
         self.scene = scene
         self.logic = slicer.vtkMRMLLayoutLogic()
         self.logic.SetMRMLScene(scene)
+        self.watched = None
 
     def openViews(self):
         """Slice nodes, composite nodes and logics are there from the start, as in Slicer."""
         for name in (*self.SLICES, "1"):
             self._view(name)
+        self.opened = True
+        self._watch()
+
+    def _watch(self):
+        node = self.logic.GetLayoutNode()
+        if node is not None and node is not self.watched:
+            self.watched = node
+            node.AddObserver("ModifiedEvent", self._follow)
+
+    def _follow(self, *_):
+        """The views of the layout are made as soon as it is asked for, with their nodes and logics."""
+        for className, name, _properties in layouts.viewsOf(layouts.root(self.logic.GetLayoutNode())):
+            self.viewOf(className, name)
+
+    def viewOf(self, className, name):
+        """The native widget of a view of a layout."""
+        if className in (layouts.SLICE, layouts.THREED):
+            return self._view(name, className)
+        kind = {layouts.PLOT: "qMRMLPlotWidget", layouts.TABLE: "qMRMLTableWidget"}[className]
+        if (kind, name) not in self.made:
+            node = self.scene.GetSingletonNode(name, className)
+            self.made[kind, name] = nativeClass(kind)()
+            self.made[kind, name].open(node)
+        return self.made[kind, name]
+
+    def arrange(self):
+        """A widget with the views of the current layout; None for Slicer's own four."""
+        self._watch()
+        node = self.logic.GetLayoutNode()
+        element = layouts.root(node)
+        if element is None or node.GetViewArrangement() == node.SlicerLayoutFourUpView:
+            return None
+        self._follow()
+        return layouts.build(element, self.viewOf)
 
     def layoutLogic(self):
         return self.logic
 
+    def _shown(self, className):
+        """Names of the views of a kind in the current layout."""
+        views = layouts.viewsOf(layouts.root(self.logic.GetLayoutNode()))
+        return [name for kind, name, _properties in views if kind == className]
+
     def sliceViewNames(self):
-        return list(self.SLICES)
+        shown = self._shown(layouts.SLICE)
+        # Slicer's own three come first and in this order
+        return [n for n in self.SLICES if n in shown or not shown] + [
+            n for n in shown if n not in self.SLICES
+        ]
+
+    def _isSlice(self, name):
+        return isinstance(name, str) and isinstance(self.made[name].view, renderers.SliceView)
 
     def sliceWidget(self, name):
-        return self._view(name) if name in self.SLICES else None
+        known = name in self.SLICES or (name in self.made and self._isSlice(name))
+        return self._view(name) if known else None
+
+    def _threeD(self):
+        return self._shown(layouts.THREED) or ["1"]
 
     def threeDWidget(self, index):
-        return self._view("1") if index in (0, "ViewNode", "View1") else None
+        if index in ("ViewNode", "View1"):
+            index = 0
+        names = self._threeD()
+        return self._view(names[index]) if isinstance(index, int) and index < len(names) else None
 
     def plotWidget(self, index):
         return self._other("qMRMLPlotWidget", index)
@@ -202,13 +266,13 @@ class qSlicerLayoutManager:
         return self._other("qMRMLTableWidget", index)
 
     def _other(self, kind, index):
-        if (kind, index) not in self.made:
-            self.made[kind, index] = nativeClass(kind)()
-        return self.made[kind, index]
+        className = layouts.PLOT if kind == "qMRMLPlotWidget" else layouts.TABLE
+        names = self._shown(className)
+        return self.viewOf(className, names[index]) if index < len(names) else None
 
-    def _view(self, name):
+    def _view(self, name, className=None):
         if name not in self.made:
-            self.made[name] = _makeView(name)
+            self.made[name] = _makeView(name, className)
         return self.made[name]
 
     def mrmlSliceLogics(self):
@@ -221,12 +285,13 @@ class qSlicerLayoutManager:
         return core().app_logic.GetViewLogics()
 
     def get_threeDViewCount(self):
-        return 1
+        return len(self._threeD())
 
     def get_tableViewCount(self):
-        return 0
+        return len(self._shown(layouts.TABLE))
 
-    get_plotViewCount = get_tableViewCount
+    def get_plotViewCount(self):
+        return len(self._shown(layouts.PLOT))
 
     def get_layout(self):
         node = self.logic.GetLayoutNode()
@@ -243,11 +308,12 @@ class qSlicerLayoutManager:
         self.layout = layout
 
     def resetSliceViews(self):
-        for name in self.SLICES:
+        for name in self.sliceViewNames():
             self._view(name).view.logic.FitSliceToAll()
 
     def resetThreeDViews(self):
-        self._view("1").view.resetFocalPoint()
+        for name in self._threeD():
+            self._view(name).view.resetFocalPoint()
 
     def activeMRMLThreeDViewNode(self):
         return self._view("1").mrmlViewNode()
@@ -259,10 +325,14 @@ class qSlicerLayoutManager:
         slicer.app.resumeRender()
 
 
-def _makeView(name):
-    if name in ORIENTATIONS:
-        color = QtGui.QColor(COLORS[name]).getRgbF()[:3]
-        view = renderers.SliceView(core(), name, ORIENTATIONS[name], color)
+def _makeView(name, className=None):
+    if name in ORIENTATIONS or className == layouts.SLICE:
+        node = core().scene.GetSingletonNode(name, layouts.SLICE)
+        # the layout's XML has told a view of its own its orientation and colour
+        known = name in ORIENTATIONS or node is None
+        color = QtGui.QColor(COLORS.get(name, "#888")).getRgbF()[:3] if known else node.GetLayoutColor()
+        orientation = ORIENTATIONS.get(name, "Axial") if known else node.GetOrientation()
+        view = renderers.SliceView(core(), name, orientation, color)
         widget = nativeClass("qMRMLSliceWidget")()
     else:
         view = renderers.ThreeDView(core(), name)

@@ -241,50 +241,6 @@ class qMRMLTableView:
             self.cells.appendRow([QtGui.QStandardItem(self.node.GetCellText(row, c)) for c in columns])
 
 
-@behaviour
-class qMRMLTableWidget:
-    def build(self):
-        self.inner = nativeClass("qMRMLTableView")(self)
-        QtWidgets.QVBoxLayout(self).addWidget(self.inner)
-
-    def tableView(self):
-        return self.inner
-
-
-@behaviour
-class qMRMLPlotView:
-    """A chart: the stand-in keeps the node, it draws nothing."""
-
-    def build(self):
-        self.node = None
-
-    def mrmlPlotViewNode(self):
-        return self.node
-
-    def setMRMLPlotViewNode(self, node):
-        self.node = node
-
-    def fitToContent(self):
-        """Nothing is drawn."""
-
-
-@behaviour
-class qMRMLPlotWidget:
-    def build(self):
-        self.node, self.inner = None, nativeClass("qMRMLPlotView")(self)
-        QtWidgets.QVBoxLayout(self).addWidget(self.inner)
-
-    def plotView(self):
-        return self.inner
-
-    def mrmlPlotViewNode(self):
-        return self.node
-
-    def setMRMLPlotViewNode(self, node):
-        self.node = node
-        self.inner.setMRMLPlotViewNode(node)
-
-
 class _VolumeRange:
     """Shows and sets two numbers of a volume's display node."""
 

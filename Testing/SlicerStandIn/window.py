@@ -76,9 +76,20 @@ class MainWindow(QtWidgets.QMainWindow):
         panel._q.show()
 
     def showViews(self):
-        if self.views.layout() is not None:
-            return
-        layout, grid = slicer.app.layoutManager(), QtWidgets.QGridLayout(self.views)
+        """Lay out the views that the layout node asks for."""
+        layouts = slicer.app.layoutManager()._q
+        holder = layouts.arrange() or self._fourUp(slicer.app.layoutManager())
+        if self.views.layout() is None:
+            QtWidgets.QVBoxLayout(self.views).setContentsMargins(0, 0, 0, 0)
+        while self.views.layout().count():
+            # its views have moved into the new one, or are kept for a later one
+            self.views.layout().takeAt(0).widget().hide()
+        self.views.layout().addWidget(holder)
+        holder.show()
+
+    def _fourUp(self, layout):
+        holder = QtWidgets.QWidget()
+        grid = QtWidgets.QGridLayout(holder)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
         parts = [layout.sliceWidget("Red"), layout.threeDWidget(0)]
@@ -86,6 +97,7 @@ class MainWindow(QtWidgets.QMainWindow):
         for i, part in enumerate(parts):
             grid.addWidget(part._q, i // 2, i % 2)
             part._q.show()
+        return holder
 
 
 def redraw(window):

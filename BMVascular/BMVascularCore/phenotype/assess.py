@@ -191,6 +191,9 @@ def _conclude(lesion, gates, rows, face, shares, context, table):
         "what_would_change": change,
         "facts": {key: _plain(value) for key, value in lesion.facts.items()},
     }
+    if face["label"] == INSUFFICIENT:
+        # a rule that had nothing to work on is trivially stable: no number may stand for it
+        result.update(stability=None)
     if gates.stopped:
         result.update(stability=None, withheld_label=rule_label)
     result["treatment_effect"] = treatment_panel(lesion, context, table) if "irradiated" in flags else None

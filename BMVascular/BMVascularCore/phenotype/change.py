@@ -1,6 +1,7 @@
 """Change between dates: what lies beyond repeatability, and which patterns it forms."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from BMVascularCore.phenotype.context import Context
 from BMVascularCore.phenotype.gates import drug_windows
 from BMVascularCore.phenotype.patterns import lesion_patterns, switch_state
 from BMVascularCore.phenotype.repeatability import default_entry, repeatability_of
+from BMVascularCore.phenotype.score import INSUFFICIENT
 from BMVascularCore.phenotype.stability import log_sd
 
 _PROTOCOL_KEYS = ("scanner", "field_t", "software", "flip_deg", "te_ms", "dose_mmol_per_kg", "preload")
@@ -62,6 +64,8 @@ class ChangeReport:
 def compare_dates(points, table, site_repeatability=None):
     """Compare every later date with the first one.
 
+    Lesions are the same by their tracking id where all have one, else by name (:func:`by_identity`).
+
     Parameters
     ----------
     points : list of TimePoint
@@ -76,9 +80,9 @@ def compare_dates(points, table, site_repeatability=None):
     Raises
     ------
     InputError
-        Fewer than two dates, or two scans of one day.
+        Fewer than two dates, two scans of one day, a lesion that occurs twice at a date.
     """
-    points = sorted(points, key=lambda point: point.day)
+    points = by_identity(sorted(points, key=lambda point: point.day))
     if len(points) < 2:
         raise InputError("one date is not enough to see a change", "timeline", "Give two dates or more.")
     if len({point.day for point in points}) < len(points):
@@ -108,6 +112,53 @@ def protocol_factor(first, later, rules):
     factor = rules["change"]["different_protocol_factor"]
     names = ", ".join(differing)
     return factor, f"{first.name} and {later.name} differ in {names}: repeatability widened x{factor:g}."
+
+
+def by_identity(points):
+    """The points with one name for each lesion over all dates.
+
+    Where every lesion of every date carries a tracking id, that id says which lesions are the same, and each goes
+    by its name at the last date that shows it; otherwise equal names do.
+
+    Parameters
+    ----------
+    points : list of TimePoint
+
+    Returns
+    -------
+    list of TimePoint
+
+    Raises
+    ------
+    InputError
+        A lesion that occurs twice at one date.
+    """
+    identities = [[tracking_id(lesion) for lesion in point.lesions] for point in points]
+    if any(None in found for found in identities):
+        renamed = points
+    else:
+        shown = {tracking_id(lesion): lesion["name"] for point in points for lesion in point.lesions}
+        # two lesions that swapped names over time: the id tells them apart
+        doubles = {name for name in shown.values() if list(shown.values()).count(name) > 1}
+        shown = {key: f"{name} [{key}]" if name in doubles else name for key, name in shown.items()}
+        renamed = [
+            replace(point, lesions=[{**item, "name": shown[tracking_id(item)]} for item in point.lesions])
+            for point in points
+        ]
+    for point in renamed:
+        names = [lesion["name"] for lesion in point.lesions]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"the lesion '{name}' occurs twice", point.name, "Mend names or tracking ids."
+                )
+    return renamed
+
+
+def tracking_id(lesion):
+    """The id that a lesion keeps over time, None where none was given."""
+    found = lesion.get("tracking_id") or lesion.get("facts", {}).get("tracking_id")
+    return str(found) if found else None
 
 
 def _names(points):
@@ -218,6 +269,65 @@ def false_discovery(rows, rate):
     for row in rows:
         row.setdefault("q_value", None)
         row["measured"] = bool(row["beyond_limits"] and row["q_value"] <= rate)
+
+
+def metric_titles(rules):
+    """Name of each metric for people."""
+    titles = {spec["id"]: spec["title"] for spec in (*rules["descriptors"], *rules["inputs"])}
+    return {
+        entry["metric"]: titles.get(entry["metric"], entry["metric"].capitalize())
+        for entry in rules["repeatability"]
+    }
+
+
+def timeline_rows(report, rules):
+    """The timelines as one row a lesion and date, for a table.
+
+    Parameters
+    ----------
+    report : ChangeReport
+    rules : dict
+        The rule set: gives the names of the metrics.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``scan``, ``day``, ``present``, ``phenotype``, ``stability``, ``drugs_in_window``,
+        ``measured_changes``, ``patterns``, ``switch`` (on the last date of a lesion).
+    """
+    rows, titles = [], metric_titles(rules)
+    for name in sorted(report.timelines, key=natural):
+        line = report.timelines[name]
+        for state in line["states"]:
+            moved = sorted(state.get("measured", {}).items())
+            # a rule that had nothing to work on is trivially stable: no number is shown
+            stable = state.get("rule_label") != INSUFFICIENT
+            rows.append(
+                {
+                    "name": name,
+                    "scan": state["scan"],
+                    "day": state["day"],
+                    "present": state["present"],
+                    "phenotype": state.get("phenotype") if state["present"] else "not there",
+                    "stability": state.get("stability") if stable else None,
+                    "drugs_in_window": "; ".join(state.get("drugs_in_window", ())),
+                    "measured_changes": "; ".join(
+                        f"{titles.get(key, key)} {'up' if sign > 0 else 'down'}" for key, sign in moved
+                    ),
+                    "patterns": "; ".join(item["text"] for item in state.get("patterns", ())),
+                    "switch": "",
+                }
+            )
+        if line["switch"]:
+            rows[-1]["switch"] = line["switch"]["text"]
+    return rows
+
+
+def natural(name):
+    """Sorting key that puts M2 before M10."""
+    return [
+        (not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)
+    ]
 
 
 def _timeline(name, points, rows, rules):

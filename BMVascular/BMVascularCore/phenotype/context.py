@@ -29,6 +29,7 @@ dates stop the run.
 
 from dataclasses import dataclass, field
 from datetime import date
+from math import isfinite
 
 from BMVascularCore.errors import InputError
 
@@ -110,6 +111,8 @@ class Context:
     pet_tracer: str | None = None
     lesions: dict = field(default_factory=dict)
     warnings: list = field(default_factory=list)
+    scan_day: float | None = None
+    scan_date: date | None = None
 
     def of_type(self, types, lesion):
         """Treatments of these types that concern a lesion."""
@@ -120,6 +123,50 @@ class Context:
         return next(
             (facts for key, facts in self.lesions.items() if _same(key, lesion.name, lesion.label)), {}
         )
+
+    def days_to(self, later):
+        """Days from this scan to a later one, None where the two contexts do not tell."""
+        if self.scan_date is not None and later.scan_date is not None:
+            return float((later.scan_date - self.scan_date).days)
+        if self.scan_day is not None and later.scan_day is not None:
+            return later.scan_day - self.scan_day
+        return None
+
+    def record(self):
+        """What a comparison with a later scan needs, without any date: for ``phenotype.json``."""
+        treatments = [
+            {
+                "type": item.type,
+                "days_before": item.days_before,
+                "start_days_before": item.start_days_before,
+                "lesions": None if item.lesions is None else list(item.lesions),
+            }
+            for item in self.treatments
+        ]
+        return {"scan_day": self.scan_day, "protocol": dict(self.protocol), "treatments": treatments}
+
+    @classmethod
+    def of_record(cls, record, where="context"):
+        """The context behind a record of :meth:`record`.
+
+        Raises
+        ------
+        InputError
+            When the record is damaged.
+        """
+        try:
+            treatments = [
+                Treatment(
+                    item["type"],
+                    item["days_before"],
+                    item["start_days_before"],
+                    None if item["lesions"] is None else tuple(item["lesions"]),
+                )
+                for item in record["treatments"]
+            ]
+            return cls(protocol=dict(record["protocol"]), treatments=treatments, scan_day=record["scan_day"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("its context is damaged", where, "Run phenotype on that scan again.") from error
 
 
 def _same(item, name, label):
@@ -166,7 +213,16 @@ def parse_context(content, where="context"):
         pet_tracer=content.get("pet_tracer"),
         lesions=_dict_of(content, "lesions", where),
     )
+    for name, facts in context.lesions.items():
+        if not isinstance(facts, dict):
+            raise InputError(
+                f"what it says of the lesion '{name}' is no object", where, 'Write {"near_vessel": true}.'
+            )
+    for key, unit in context.units.items():
+        if not isinstance(unit, str):
+            raise InputError(f"the unit of {key} is no text", where, 'Write {"ktrans": "1/min"}.')
     scan = _scan(content, where)
+    context.scan_day, context.scan_date = scan["day"], scan["date"]
     for number, entry in enumerate(_list_of(content, "treatments", where), start=1):
         _add_treatment(context, entry, scan, f"{where}, treatment {number}")
     return context
@@ -200,7 +256,8 @@ def _protocol(content, where):
     if "flip" in protocol:
         protocol.setdefault("flip_deg", protocol.pop("flip"))
     flip = protocol.get("flip_deg")
-    if flip is not None and (isinstance(flip, bool) or not isinstance(flip, int | float)):
+    odd = isinstance(flip, bool) or not isinstance(flip, int | float) or not isfinite(flip)
+    if flip is not None and odd:
         raise InputError("entry protocol/flip_deg is not a number", where, "Write degrees.")
     return protocol
 
@@ -210,6 +267,7 @@ def _scan(content, where):
     scan = dict(scan) if isinstance(scan, dict) else {"date": scan}
     for key in ("date", "day"):
         outer = content.get(f"scan_{key}")
+        outer = _day(outer, where, "scan") if key == "day" else outer
         if outer is not None and scan.get(key, outer) != outer:
             raise InputError(f"names two different scan {key}s", where, "Keep one of them.")
         if outer is not None:
@@ -229,7 +287,7 @@ def _date(value, where, what):
 def _day(value, where, what):
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise InputError(f"{what} day '{value}' is not a number", where, "Write a number of days.")
     return float(value)
 

@@ -3,10 +3,14 @@
 The objects join the study of the source images, so they carry that study's patient module as DICOM demands.
 """
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import highdicom as hd
 import numpy as np
+import pydicom
+from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 
 from BMVascularCore import __version__
@@ -45,11 +49,14 @@ class PhenotypeDicom:
     habitats : highdicom.seg.Segmentation or None
         None where no lesion has habitats.
     report : highdicom.sr.Comprehensive3DSR
+    left_out : list of str
+        Lesions that lie outside the source series.
     """
 
     lesions: object
     habitats: object
     report: object
+    left_out: list = field(default_factory=list)
 
 
 def to_dicom(assessment, labels, source, habitat_names):
@@ -74,7 +81,13 @@ def to_dicom(assessment, labels, source, habitat_names):
     InputError
         No source images, more than one series, or no lesion inside them.
     """
-    images = sorted_images(source)
+    with warnings.catch_warnings():
+        # what highdicom finds odd about a patient's name would put that name into logs
+        warnings.simplefilter("ignore", UserWarning)
+        return _objects(assessment, labels, sorted_images(source), habitat_names)
+
+
+def _objects(assessment, labels, images, habitat_names):
     geometry = geometry_of(images)
     names = {item["label"]: item["name"] for item in assessment.lesions}
     on_source = resample(labels, geometry, interpolation="nearest").array
@@ -94,7 +107,49 @@ def to_dicom(assessment, labels, source, habitat_names):
         ]
         habitat_seg = _segmentation(images, array, parts, "Habitats", 902) if parts else None
     found = [item for item in assessment.lesions if item["label"] in kept]
-    return PhenotypeDicom(lesion_seg, habitat_seg, _report(found, lesion_seg, images))
+    left_out = [item["name"] for item in assessment.lesions if item["label"] not in kept]
+    return PhenotypeDicom(lesion_seg, habitat_seg, _report(found, lesion_seg, images), left_out)
+
+
+def read_source(folder):
+    """Images of the one series in a folder (and below it), headers alone.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    list of pydicom.Dataset
+
+    Raises
+    ------
+    InputError
+        No such folder, no single-frame images of MR, CT or PET, several series.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            "this folder does not exist", folder.name, "Name the folder of the segmented series."
+        )
+    images, multiframe = [], 0
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        try:
+            image = pydicom.dcmread(path, stop_before_pixels=True)
+        except (InvalidDicomError, OSError):
+            continue
+        if "ImagePositionPatient" in image:
+            images.append(image)
+        elif "NumberOfFrames" in image:
+            multiframe += 1
+    if not images and multiframe:
+        hint = "Convert the series to single-frame images first."
+        raise InputError("holds multi-frame images only", folder.name, hint)
+    if not images:
+        raise InputError("holds no DICOM images", folder.name, "Name the folder of the segmented series.")
+    return sorted_images(images)
 
 
 def sorted_images(source):

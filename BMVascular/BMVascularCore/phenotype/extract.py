@@ -154,11 +154,11 @@ def _measure(scan, key, number, rules):
 
 
 def _errors(scan, key, box, region):
-    """Finite voxel standard errors inside a region, None without an error map."""
+    """Voxel standard errors that can be, inside a region; None without an error map."""
     if f"{key}_se" not in scan.maps:
         return None
     errors = scan.maps[f"{key}_se"][box][region]
-    return errors[np.isfinite(errors)]
+    return errors[np.isfinite(errors) & (errors >= 0)]
 
 
 def _relative_error(values, errors, count, centre):

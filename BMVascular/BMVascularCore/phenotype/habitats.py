@@ -9,11 +9,18 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtr
 
+from BMVascularCore.phenotype.partial_volume import corrected_values
 from BMVascularCore.phenotype.regions import REGIONS, blocks_of, excluded_voxels, regions_of
+from BMVascularCore.phenotype.scan import HAEMORRHAGE
 from BMVascularCore.phenotype.stability import log_sd, stream
 
 #: Habitat ids in the order of their label values 1..4.
 HABITATS = ("leaky_high_volume", "preserved_high_volume", "leaky_low_volume", "low_perfusion")
+#: How the volumes come about, in a sentence for readers.
+METHOD = (
+    "Fixed splits, membership by each voxel's own error; mixing of coarse perfusion voxels at the borders of core, "
+    "enhancing part and oedema undone region by region; intervals from blocks and from repeatability."
+)
 
 
 @dataclass
@@ -90,24 +97,40 @@ def _lesion(scan, lesion, rules, labels, members):
     fallback = _reference(scan, box, whole)
     if fallback is None:
         return {"assessable": False, "reason": "no usable tissue at the mirrored place"}
+    ktrans, rcbv = _corrected(scan, box, masks)
     ratio = np.full(whole.shape, np.nan)
     for key, mask in masks.items():
-        ratio[mask] = scan.maps["rcbv"][box][mask] / (references[key] or fallback)
-    ktrans = scan.maps["ktrans"][box]
+        ratio[mask] = rcbv[mask] / (references[key] or fallback)
     usable = np.isfinite(ratio) & np.isfinite(ktrans)
     usable &= ~excluded_voxels(scan, box, ratio, settings, rules["extraction"]["itss_ratio"])
     parts = {"lesion": whole & usable, "front": masks["front"] & usable}
     if not parts["lesion"].any():
         return {"assessable": False, "reason": "no voxel of the lesion is covered by both maps"}
-    result = {"assessable": True, "reason": "", "assessed_share": float(parts["lesion"].sum() / whole.sum())}
+    result = {
+        "assessable": True,
+        "reason": "",
+        "method": METHOD,
+        "assessed_share": float(parts["lesion"].sum() / whole.sum()),
+    }
     for part, mask in parts.items():
         if mask.any():
-            places = _places(scan, box, mask, ratio, ktrans, rules)
+            places = _places(scan, box, mask, (masks["core"],), ratio, ktrans, rules)
             _paint(labels, members, box, mask, memberships(*places))
             result[part] = _volumes(places, mask, scan, lesion.name, part, rules)
-    result["compartments"] = _compartments(scan, box, masks, ratio, references)
+    result["compartments"] = _compartments(scan, masks, ktrans, ratio, references)
     result["front_against_mirror"] = _front_z(scan, box, masks["front"] & usable)
     return result
+
+
+def _corrected(scan, box, masks):
+    """Ktrans and blood volume of a lesion with the mixing at the edges of its compartments undone."""
+    bleeding = scan.compartments[box] == HAEMORRHAGE if scan.compartments is not None else None
+    enhancing = masks["rim"] | masks["solid"]
+    regions = [masks["core"], enhancing, masks["front"] | masks["distal_oedema"]]
+    if bleeding is not None:
+        regions = [*(region & ~bleeding for region in regions), bleeding]
+    others = scan.abnormal[box] & ~np.logical_or.reduce(regions)
+    return [corrected_values(scan, key, box, [*regions, others]) for key in ("ktrans", "rcbv")]
 
 
 def _reference(scan, box, mask):
@@ -115,30 +138,38 @@ def _reference(scan, box, mask):
         return None
     values = scan.mirrored_values("rcbv", box, mask)
     values = values[values > 0]
+    # vessels are no reference tissue
+    values = values[values <= 3.0 * np.median(values)] if values.size else values
     return float(values.mean()) if values.size >= 10 else None
 
 
-def _places(scan, box, mask, ratio, ktrans, rules):
+def _places(scan, box, mask, borders, ratio, ktrans, rules):
     """Logarithms of both values over their splits and their standard errors, each of shape (voxels,).
 
-    Values are averaged over a small neighbourhood inside the mask: noise would otherwise push voxels over the
-    splits twice, once by itself and once by the membership that allows for it.
+    Values are averaged over a small neighbourhood inside the mask, but never over a border: noise would otherwise
+    push voxels over the splits twice, once by itself and once by the membership that allows for it.
     """
     settings = rules["habitats"]
-    spreads = {spec["id"]: spec["rel_sd"] for spec in rules["inputs"]}
     splits = {"ktrans": settings["ktrans_split_per_min"], "rcbv": settings["volume_split"]}
     sigma = [settings["smooth_mm"] / spacing for spacing in scan.geometry.spacing_kji_mm]
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="constant")[mask]
     kernel_ml = (2.0 * np.sqrt(np.pi) * settings["smooth_mm"]) ** 3 / 1000.0
+    parts = [
+        part for part in (*(mask & b for b in borders), mask & ~np.logical_or.reduce(borders)) if part.any()
+    ]
+    weights = [ndimage.gaussian_filter(part.astype(np.float32), sigma, mode="constant") for part in parts]
+    weight = sum(np.where(part, w, 0.0) for part, w in zip(parts, weights, strict=True))[mask]
     logs, errors = [], []
     for key, values in (("ktrans", ktrans), ("rcbv", ratio)):
         # far below the split it no longer matters how far
-        place = np.where(mask, np.log(np.maximum(np.where(mask, values, 1.0) / splits[key], 0.05)), 0.0)
-        logs.append(ndimage.gaussian_filter(place, sigma, mode="constant")[mask] / weight)
+        place = np.log(np.maximum(np.where(mask, values, 1.0) / splits[key], 0.05))
+        total = np.zeros(mask.shape)
+        for part in parts:
+            total[part] = ndimage.gaussian_filter(np.where(part, place, 0.0), sigma, mode="constant")[part]
+        logs.append(total[mask] / weight)
         native_ml = max(scan.native_voxel_ml(key), scan.geometry.voxel_ml)
         averaged = np.maximum(weight * kernel_ml / native_ml, 1.0)
         relative = _voxel_errors(scan, key, box, mask, settings["voxel_wcv"]) / np.sqrt(averaged)
-        errors.append(log_sd(np.hypot(relative, spreads[key])))
+        errors.append(np.maximum(log_sd(relative), settings["min_log_sd"]))
     return logs[0], logs[1], errors[0], errors[1]
 
 
@@ -147,7 +178,7 @@ def _voxel_errors(scan, key, box, mask, default):
     if f"{key}_se" in scan.maps:
         values = np.maximum(np.abs(scan.maps[key][box][mask]), 1e-6)
         own = scan.maps[f"{key}_se"][box][mask] / values
-        relative = np.where(np.isfinite(own), np.minimum(own, 10.0), relative)
+        relative = np.where(np.isfinite(own) & (own >= 0), np.minimum(own, 10.0), relative)
     return relative
 
 
@@ -213,7 +244,7 @@ def _draw_sums(places, mask, scan, name, part, rules):
     # the spread over draws comes from blocks and references: some thousand voxels tell it
     thin = slice(None, None, 1 + len(places[0]) // settings["draw_voxels"])
     log_k, log_v, error_k, error_v = (np.asarray(place, np.float32)[thin] for place in places)
-    shift_k, shift_v = (shift.astype(np.float32) for shift in _shared_shifts(rules, draws, seed))
+    shift_k, shift_v = (shift.astype(np.float32) for shift in _shifts(rules, name, draws, seed))
     blocks = blocks_of(mask, settings["block_mm"], scan.geometry.spacing_kji_mm)
     n_blocks, n_voxels, blocks = blocks.max() + 1, blocks.size, blocks[thin]
     picks = stream(seed, "habitat blocks", name, part)
@@ -230,28 +261,28 @@ def _draw_sums(places, mask, scan, name, part, rules):
     return sums
 
 
-def _shared_shifts(rules, draws, seed):
-    # one shift of the arterial input and one of the blood volume reference for the whole scan
-    part = np.sqrt(rules["monte_carlo"]["shared_variance"])
+def _shifts(rules, name, draws, seed):
+    """Repeatability of Ktrans and blood volume as shifts of their logarithms, shape (draws,) each.
+
+    One part belongs to the arterial input and the blood volume reference of the scan, the other to the lesion.
+    """
+    part = rules["monte_carlo"]["shared_variance"]
     spreads = {spec["id"]: spec for spec in rules["inputs"]}
-    return (
-        part
-        * log_sd(spreads[key]["rel_sd"])
-        * stream(seed, "shared", spreads[key]["shared"]).standard_normal(draws)
-        for key in ("ktrans", "rcbv")
-    )
+    for key in ("ktrans", "rcbv"):
+        shared = stream(seed, "shared", spreads[key]["shared"]).standard_normal(draws)
+        own = stream(seed, "own", key, name).standard_normal(draws)
+        yield log_sd(spreads[key]["rel_sd"]) * (np.sqrt(part) * shared + np.sqrt(1.0 - part) * own)
 
 
-def _compartments(scan, box, masks, ratio, references):
+def _compartments(scan, masks, ktrans, ratio, references):
     rows = []
     for key in REGIONS:
         mask = masks[key]
-        ktrans = scan.maps["ktrans"][box][mask]
         rows.append(
             {
                 "compartment": key,
                 "volume_ml": float(mask.sum() * scan.geometry.voxel_ml),
-                "ktrans_per_min": _median(ktrans),
+                "ktrans_per_min": _median(ktrans[mask]),
                 "volume_ratio": _median(ratio[mask]),
                 "mirror_rcbv": references[key],
             }

@@ -76,12 +76,13 @@ class LesionInputs:
 
 
 def check_lesions(lesions):
-    """Refuse double names and negative values.
+    """Refuse double names, and values and errors that cannot be.
 
     Raises
     ------
     InputError
-        No lesions, a name that occurs twice, a value below 0.
+        No lesions, a name that occurs twice, a value below 0 or infinite, an error that is negative or not
+        finite, a share outside 0..1.
     """
     if not lesions:
         raise InputError("there are no lesions to assess", "lesions", "Give an image with labels above 0.")
@@ -90,11 +91,24 @@ def check_lesions(lesions):
         if names.count(name) > 1:
             raise InputError(f"the name '{name}' occurs twice", "lesions", "Give each lesion its own name.")
     for lesion in lesions:
-        for key in lesion.values:
-            if lesion.number(key) < 0:
-                raise InputError(
-                    f"{key} is {lesion.number(key):g}", lesion.name, "This quantity cannot be negative."
-                )
+        for key, value in lesion.values.items():
+            _check_value(key, value, lesion.name)
+
+
+def _check_value(key, value, where):
+    number = value.value if isinstance(value, Measured) else value
+    if number is None or np.isnan(number):
+        return
+    if number < 0:
+        raise InputError(f"{key} is {number:g}", where, "This quantity cannot be negative.")
+    if np.isinf(number):
+        raise InputError(f"{key} is infinite", where, "Leave it out if it is not measurable.")
+    if isinstance(value, Measured):
+        if not (np.isfinite(value.rel_sd) and value.rel_sd >= 0):
+            fault = f"the relative error of {key} is {value.rel_sd:g}"
+            raise InputError(fault, where, "Give a number from 0 upwards.")
+        if not 0 <= value.share <= 1:
+            raise InputError(f"the covered share of {key} is {value.share:g}", where, "Give 0 to 1.")
 
 
 def unit_question(key, medians, background, rules):

@@ -10,7 +10,7 @@ from BMVascularCore.phenotype.rules import load_table
 from BMVascularCore.phenotype.scan import OEDEMA, build_scan
 from BMVascularCore.progress import share_of, silent
 
-MAP_KEYS = ("rcbv", "ktrans", "vp", "ve", "cbf", "pet", "adc", "swi", "flair", "wash_in")
+MAP_KEYS = ("rcbv", "ktrans", "vp", "ve", "cbf", "pet", "adc", "swi", "flair", "wash_in", "t1c")
 
 
 def assess_lesions(
@@ -26,7 +26,7 @@ def assess_lesions(
         Any of :data:`MAP_KEYS`, each on its own grid, and ``<key>_se`` for voxel standard errors in the same
         unit: ``rcbv`` (ratio to white matter), ``ktrans`` (1/min), ``vp``, ``ve`` (fraction), ``cbf`` (ratio,
         or mL/100 g/min, which is then set against the mirrored side), ``pet`` (tumour-to-background ratio),
-        ``adc``, ``swi``, ``flair``, ``wash_in`` (slope over that of the sagittal sinus).
+        ``adc``, ``swi``, ``flair``, ``wash_in`` (slope over that of the sagittal sinus), ``t1c`` (for the midline).
     compartments : Volume, optional
         1 enhancing, 2 non-enhancing core, 3 oedema, 4 haemorrhage.
     context : dict or Context, optional
@@ -120,4 +120,7 @@ def _scan_warnings(scan, inputs):
         missed = sorted(key for key, why in lesion.set_aside.items() if "covers" in why)
         if missed:
             warnings.append(f"{lesion.name}: {', '.join(missed)} not measurable, the map misses most of it.")
+        negative = sorted(key for key, why in lesion.set_aside.items() if "negative" in why)
+        if negative:
+            warnings.append(f"{lesion.name}: {', '.join(negative)} not measurable, the median is below 0.")
     return warnings

@@ -42,7 +42,7 @@ def pure_voxels(scan, key, box, region, settings):
     errors = None
     if f"{key}_se" in scan.native and scan.native[f"{key}_se"].geometry.matches(volume.geometry):
         errors = np.asarray(scan.native[f"{key}_se"].array, float)[tuple(index[kept].T)]
-        errors = errors[np.isfinite(errors)]
+        errors = errors[np.isfinite(errors) & (errors >= 0)]
     return values[kept], errors
 
 

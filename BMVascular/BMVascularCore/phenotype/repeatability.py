@@ -58,7 +58,12 @@ def repeatability_of(metric, entered, rules):
     if value is None:
         return None
     if isinstance(value, str):
-        return default_entry(metric, rules, value)["wcv"]
+        entry = default_entry(metric, rules, value)
+        if "wcv" not in entry:
+            raise InputError(
+                f"the preset '{value}' of {metric} is no within-subject CV", "repeatability", "Give a number."
+            )
+        return entry["wcv"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2:
         raise InputError(
             f"{metric} is {value!r}", "repeatability", "Give a within-subject CV as a fraction, such as 0.14."
@@ -94,7 +99,7 @@ def read_test_retest(path):
                 pair.append(float(row[column]))
             except ValueError:
                 pair.append(np.nan)
-            if not pair[-1] > 0:
+            if not 0 < pair[-1] < np.inf:
                 fault = f"row {number}, column {column}: '{row[column]}' is not a positive number"
                 raise InputError(fault, "test-retest table", "Mend or remove the row.")
         logs.setdefault(row["metric"], []).append(np.log(pair[1] / pair[0]))

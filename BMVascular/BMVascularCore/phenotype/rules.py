@@ -4,7 +4,9 @@ import csv
 import hashlib
 import io
 import json
+import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from BMVascularCore.errors import InputError
@@ -43,6 +45,8 @@ _PARTS = (
     "change",
     "treatment_effect",
 )
+# objects whose keys the user may choose
+_OPEN = ("units", "gates/histology/ramp")
 _SHIPPED = ("evidence.csv", "phenotype_rules.json")
 
 
@@ -200,9 +204,11 @@ def parse_rules(text, evidence, name="phenotype_rules.json"):
     missing = [part for part in ("version", *_PARTS) if not isinstance(rules, dict) or part not in rules]
     if missing:
         raise InputError(f"lacks the entry {missing[0]}", name, "Start from the shipped file.")
+    _check_complete(_shipped_rules(), rules, "", name)
     groups = [_check_entry(group, ("id", "title", "weight"), "groups", name) for group in rules["groups"]]
     for group in rules["groups"]:
         _check_number(group, "weight", f"groups/{group['id']}", name, 0.0, 1.0)
+    _check_open(rules, name)
     seen = set()
     for spec in rules["inputs"]:
         _check_input(spec, groups, seen, name)
@@ -211,6 +217,93 @@ def parse_rules(text, evidence, name="phenotype_rules.json"):
     if not isinstance(draws, int) or not 100 <= draws <= 100000:
         raise InputError("entry monte_carlo/draws is not a number from 100 to 100000", name, "Use 4000.")
     return rules
+
+
+def _check_list(shipped, given, where, name):
+    if not isinstance(given, list):
+        raise InputError(f"entry {where} is not a list", name, "Start from the shipped file.")
+    if not shipped or not isinstance(shipped[0], dict):
+        return
+    needed = set.intersection(*(set(item) for item in shipped))
+    kinds = {key: {_kind(item[key]) for item in shipped} for key in needed}
+    for number, item in enumerate(given, start=1):
+        place = f"entry {where}/{item.get('id', number) if isinstance(item, dict) else number}"
+        missing = sorted(needed - set(item)) if isinstance(item, dict) else ["keys"]
+        if missing:
+            raise InputError(f"{place} lacks {missing[0]}", name, "Add it, as in the shipped file.")
+        for key in sorted(needed):
+            if key != "source" and _kind(item[key]) not in kinds[key]:
+                wanted = " or ".join(sorted(kinds[key]))
+                raise InputError(
+                    f"{place}/{key} is {item[key]!r}, wanted is a {wanted}", name, "Mend the entry."
+                )
+    absent = [
+        item["id"] for item in shipped if "id" in item and item["id"] not in [each["id"] for each in given]
+    ]
+    if where == "inputs" and absent:
+        raise InputError(
+            f"lacks the entry inputs/{absent[0]}", name, "Give an input factor 0 to leave it out."
+        )
+
+
+def _kind(value):
+    """What a value is, in a word; numbers that are not finite are no numbers."""
+    if isinstance(value, bool):
+        return "yes or no"
+    if isinstance(value, int | float):
+        return "number" if math.isfinite(value) else "number that is not finite"
+    return {str: "text", list: "list", dict: "object"}.get(type(value), "nothing")
+
+
+@cache
+def _shipped_rules():
+    return json.loads(_text(resource("Evidence", _SHIPPED[1])))
+
+
+def _check_complete(shipped, given, where, name):
+    """Every setting of the shipped rules is there, and is a number where that one is."""
+    for key, value in shipped.items():
+        place = f"{where}/{key}".strip("/")
+        if key not in given:
+            raise InputError(f"lacks the entry {place}", name, "Start from the shipped file.")
+        if isinstance(value, dict):
+            if not isinstance(given[key], dict):
+                raise InputError(f"entry {place} is not an object", name, "Start from the shipped file.")
+            if place not in _OPEN:
+                _check_complete(value, given[key], place, name)
+        elif isinstance(value, list):
+            _check_list(value, given[key], place, name)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            _check_number(given, key, where or "top", name, -1e6, 1e6)
+
+
+def _check_open(rules, name):
+    """Parts whose keys the user may choose: units by input, limits by histology, the band before the test."""
+    for key in rules["gates"]["histology"]["ramp"]:
+        _check_number(rules["gates"]["histology"]["ramp"], key, "gates/histology/ramp", name, 0.01, 100.0)
+    pretest = rules["treatment_effect"]["pretest"]
+    if len(pretest) != 2 or not all(_kind(value) == "number" for value in pretest):
+        raise InputError("entry treatment_effect/pretest is no pair of numbers", name, "Give two shares.")
+    for key, rule in rules["units"].items():
+        where = f"units/{key}"
+        if not isinstance(rule, dict) or not isinstance(rule.get("expected"), str):
+            raise InputError(f"entry {where} is no object with 'expected'", name, "Mend the entry.")
+        for part in ("suspect_above", "suspect_all_below"):
+            if part in rule:
+                _check_number(rule, part, where, name, 0.0, 1e9)
+        band = rule.get("background", [0, 1])
+        if not isinstance(band, list) or len(band) != 2 or not all(_kind(x) == "number" for x in band):
+            raise InputError(f"entry {where}/background is no pair of numbers", name, "Mend the entry.")
+        texts = {part: rule.get(f"{part}_text", "") for part in ("above", "below", "background")}
+        given = {"above": "suspect_above", "below": "suspect_all_below", "background": "background"}
+        for part, limit in given.items():
+            if limit in rule and not (isinstance(texts[part], str) and texts[part]):
+                raise InputError(f"entry {where} lacks {part}_text", name, "Say what such a value may be.")
+        convert = rule.get("convert", {})
+        if not isinstance(convert, dict):
+            raise InputError(f"entry {where}/convert is not an object", name, "Write unit and factor.")
+        for unit in convert:
+            _check_number(convert, unit, f"{where}/convert", name, 1e-9, 1e9)
 
 
 def _check_entry(entry, keys, where, name):
@@ -253,7 +346,11 @@ def _check_input(spec, groups, seen, name):
 def _check_sources(node, evidence, name, where=""):
     if isinstance(node, dict):
         sources = node.get("source", [])
-        for source in [sources] if isinstance(sources, str) else sources:
+        sources = [sources] if isinstance(sources, str) else sources
+        if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
+            fault = f"entry {where or 'top'}/{node.get('id', '')} has a source that is no list of ids"
+            raise InputError(fault, name, "Name rows of the evidence table.")
+        for source in sources:
             if source not in evidence:
                 fault = (
                     f"entry {where or 'top'}/{node.get('id', '')} cites {source}, which is not in the table"

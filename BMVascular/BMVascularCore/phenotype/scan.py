@@ -13,7 +13,7 @@ from BMVascularCore.volume import Volume, resample
 
 ENHANCING, CORE, OEDEMA, HAEMORRHAGE = 1, 2, 3, 4
 #: Images by how well they show the head's symmetry.
-_SYMMETRY_ORDER = ("flair", "adc", "swi", "rcbv", "cbf", "pet", "vp", "ktrans")
+_SYMMETRY_ORDER = ("flair", "t1c", "adc", "swi", "rcbv", "cbf", "pet", "vp", "ktrans")
 
 
 @dataclass
@@ -49,10 +49,10 @@ class Scan:
     distance_mm: np.ndarray = None
     plane: object = None
 
-    @property
+    @cached_property
     def numbers(self):
         """Label values of the lesions."""
-        return [int(n) for n in np.unique(self.labels) if n > 0]
+        return [number for number, box in enumerate(self._boxes, start=1) if box is not None]
 
     @cached_property
     def abnormal(self):
@@ -136,14 +136,14 @@ def build_scan(labels, maps, compartments, rules, progress):
     Raises
     ------
     InputError
-        No lesions, or a map without any overlap with the labels.
+        No lesions, a map without any overlap with the labels, compartments with other values.
     """
     array = np.asarray(labels.array).astype(np.int32)
     if not (array > 0).any():
         raise InputError("holds no lesions: every voxel is 0", labels.name, "Give labels from 1 upwards.")
     parts = None
     if compartments is not None:
-        parts = np.rint(aligned(compartments, labels.geometry, nearest=True)).astype(np.uint8)
+        parts = _compartments(compartments, labels.geometry)
     found = {}
     for number, (key, volume) in enumerate(sorted(maps.items())):
         progress(0.8 * number / len(maps), f"placing {key}")
@@ -160,6 +160,18 @@ def build_scan(labels, maps, compartments, rules, progress):
     return scan
 
 
+def _compartments(volume, geometry):
+    array = np.rint(aligned(volume, geometry, nearest=True))
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > HAEMORRHAGE:
+        raise InputError(
+            f"holds values from {low:g} to {high:g}",
+            volume.name,
+            "Wanted are 1 enhancing, 2 core, 3 oedema, 4 haemorrhage, and 0 elsewhere.",
+        )
+    return array.astype(np.uint8)
+
+
 def aligned(volume, geometry, nearest=False):
     """Array of an image on another grid, NaN (or 0 for ``nearest``) where it gives nothing.
 
@@ -171,10 +183,14 @@ def aligned(volume, geometry, nearest=False):
         return resample(volume, geometry, interpolation="nearest").array
     array = np.asarray(volume.array, dtype=np.float32)
     finite = np.isfinite(array)
+    if finite.all():
+        return resample(Volume(array, volume.geometry), geometry, outside=float("nan")).array
     total = resample(Volume(np.where(finite, array, 0.0).astype(np.float32), volume.geometry), geometry).array
     weight = resample(Volume(finite.astype(np.float32), volume.geometry), geometry).array
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(weight >= 0.5, total / weight, np.nan).astype(np.float32)
+    held = weight >= 0.5
+    np.divide(total, weight, out=total, where=held)
+    total[~held] = np.nan
+    return total
 
 
 def _usable(key, array, rules):

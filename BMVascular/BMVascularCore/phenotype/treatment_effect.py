@@ -1,10 +1,6 @@
 """Irradiated lesions: which way each published test points. No single posterior is formed."""
 
 import numpy as np
-from scipy import ndimage
-
-from BMVascularCore.errors import InputError
-from BMVascularCore.volume import require_same_grid
 
 _TRACERS = ("fet", "met", "fdopa")
 
@@ -106,46 +102,3 @@ def _verdict(votes):
     if len(sides) == 2 or not sides:
         return "mixed"
     return "favours progression" if sides == {"progression"} else "favours treatment effect"
-
-
-def delayed_contrast(early, late, smooth_mm=1.0, reference=None):
-    """Late minus early post-contrast image after matching of their normal tissue.
-
-    Parameters
-    ----------
-    early, late : Volume
-        T1-weighted, same grid, minutes and about an hour after the injection.
-    smooth_mm : float
-        Standard deviation of a Gauss filter against misregistration noise; 0 for none.
-    reference : Volume, optional
-        Mask of normal tissue; all voxels above 0 in both images by default.
-
-    Returns
-    -------
-    Volume
-        Percent of the early normal-tissue signal. Above 0 contrast gathers (described for treatment
-        effect), below 0 it clears (described for tumour): Zach et al., PLoS ONE 2012, e0052008.
-        NaN where either image has no signal.
-
-    Raises
-    ------
-    GeometryMismatchError
-        When the images lie on different grids.
-    InputError
-        When the reference holds no signal.
-    """
-    require_same_grid(late.geometry, early.geometry, late.name, early.name)
-    first, second = (np.asarray(v.array, dtype=np.float32) for v in (early, late))
-    valid = np.isfinite(first) & np.isfinite(second) & (first > 0) & (second > 0)
-    inside = valid if reference is None else valid & (np.asarray(reference.array) != 0)
-    if not inside.any():
-        raise InputError("holds no signal in normal tissue", late.name, "Check the reference mask.")
-    level = float(np.median(first[inside]))
-    difference = second * (level / float(np.median(second[inside]))) - first
-    weight = valid.astype(np.float32)
-    if smooth_mm > 0:
-        sigma = [smooth_mm / spacing for spacing in early.geometry.spacing_kji_mm]
-        difference = ndimage.gaussian_filter(np.where(valid, difference, 0.0), sigma)
-        weight = ndimage.gaussian_filter(weight, sigma)
-    percent = 100.0 * np.where(valid, difference, 0.0) / np.maximum(weight, 1e-6) / level
-    return early.like(np.where(valid, percent, np.nan).astype(np.float32), "delayed contrast")

@@ -13,7 +13,7 @@ from BMVascularCore.phenotype.explain import input_rows, weigh
 from BMVascularCore.phenotype.gates import GateResult
 from BMVascularCore.phenotype.inputs import LesionInputs
 from BMVascularCore.phenotype.rules import load_table
-from BMVascularCore.phenotype.score import ANGIOGENIC, MIXED, VCO
+from BMVascularCore.phenotype.score import ANGIOGENIC, INSUFFICIENT, MIXED, VCO
 from BMVascularCore.phenotype.stability import log_sd, stream
 
 NOTICE = "Agreement on simulated lesions shows that the arithmetic is right, not clinical accuracy."
@@ -42,7 +42,7 @@ class Validation:
     notice: str = NOTICE
 
 
-def true_lesions(count, seed, table):
+def true_lesions(count, seed, table, missing=0.0):
     """Lesions whose true values lie at random distances from the limits.
 
     Parameters
@@ -50,20 +50,23 @@ def true_lesions(count, seed, table):
     count : int
     seed : int
     table : Table
+    missing : float
+        Share of the inputs that are left out at random.
 
     Returns
     -------
     list of LesionInputs
         From half a span below the lower limit to half a span above the upper one, on the input's own scale.
     """
-    generator = stream(seed, "truth")
+    generator, dropped = stream(seed, "truth"), stream(seed, "missing")
     lesions = []
     for number in range(count):
         values = {}
         for key in _INPUTS:
             spec = table.spec(key)
             place = generator.uniform(0.0, 1.0) if spec["one_sided"] else generator.uniform(-0.5, 1.5)
-            values[key] = _at(spec, place)
+            if dropped.uniform() >= missing:
+                values[key] = _at(spec, place)
         lesions.append(LesionInputs(f"S{number}", number + 1, values))
     return lesions
 
@@ -103,7 +106,7 @@ def true_label(lesion, table):
     return weigh(rows, table.rules)["label"].split(":")[0]
 
 
-def simulate(count=400, seed=7, table=None, progress=None):
+def simulate(count=400, seed=7, table=None, progress=None, missing=0.0):
     """Assess simulated lesions and compare with the truth.
 
     Parameters
@@ -113,23 +116,44 @@ def simulate(count=400, seed=7, table=None, progress=None):
     seed : int
     table : Table, optional
     progress : callable, optional
+    missing : float
+        Share of the inputs that are left out at random; lesions with too few inputs for a label do not count
+        in the calibration.
 
     Returns
     -------
     Validation
     """
     table = table or load_table()
-    truth = true_lesions(count, seed, table)
+    return judge(true_lesions(count, seed, table, missing), seed, table, progress)
+
+
+def judge(truth, seed, table, progress=None):
+    """Measure lesions of known truth, assess them, and compare.
+
+    Parameters
+    ----------
+    truth : list of LesionInputs
+    seed : int
+        Of the measurement noise.
+    table : Table
+    progress : callable, optional
+
+    Returns
+    -------
+    Validation
+    """
     labels = [true_label(lesion, table) for lesion in truth]
     result = assess_values(measure(truth, seed, table), _PLAIN_PROTOCOL, table, progress)
     found = [lesion["phenotype"].split(":")[0].split(" (")[0] for lesion in result.lesions]
     confusion = {a: dict.fromkeys(_CLASSES, 0) for a in _CLASSES}
     for label, printed in zip(labels, found, strict=True):
         confusion[label][printed] += 1
-    stability = np.array([lesion["stability"] for lesion in result.lesions])
+    stability = np.array([lesion["stability"] or 0.0 for lesion in result.lesions])
     modes = [lesion["rule_label"].split(":")[0] for lesion in result.lesions]
     right = np.array([a == b for a, b in zip(labels, modes, strict=True)])
-    return Validation(confusion, calibration(stability, right), count)
+    counted = np.array([lesion["rule_label"] != INSUFFICIENT for lesion in result.lesions])
+    return Validation(confusion, calibration(stability[counted], right[counted]), len(truth))
 
 
 def calibration(stability, right, edges=(0.0, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0001)):

@@ -6,6 +6,7 @@ from pathlib import Path
 from BMVascularCore.io import read_table
 from BMVascularCore.phenotype import load_table
 from BMVascularCore.phenotype.score import INSUFFICIENT
+from BMVascularCore.report.lesion import findings
 from BMVascularCore.report.page import bullets, escape, figure, number, page, table
 
 _LESION_COLUMNS = (
@@ -17,6 +18,7 @@ _PHENOTYPE_COLUMNS = (
     ("name", "lesion"), ("phenotype", "phenotype (rule label)"), ("stability", "rule stability"),
     ("coverage", "coverage"), ("tier", "tier"),
 )  # fmt: skip
+_TIMELINE_TEXT = ("name", "scan", "phenotype", "drugs_in_window", "measured_changes", "patterns", "switch")
 
 
 def build_report(folder, extra=None):
@@ -116,7 +118,9 @@ def _timepoint(point, folder, pictures):
     parts = [f"<h2>{escape(point['label'])}{escape(days)}</h2>"]
     parts.append(_shown(folder, pictures, kind="overview", timepoint=point["label"]))
     parts.append(table(_rows(folder, point["lesions"].get("table")), _LESION_COLUMNS, "Measurements"))
-    explained = _explanations(folder, point)
+    explained, patient = _explanations(folder, point)
+    if patient.get("text"):
+        parts.append(f"<p>{escape(patient['text'])}</p>")
     citations = {key: row["citation"] for key, row in load_table().evidence.items()}
     for lesion in point["lesion_list"]:
         parts.append(f"<h3>{escape(point['label'])} · {escape(lesion['name'])}</h3>")
@@ -130,9 +134,9 @@ def _timepoint(point, folder, pictures):
 def _explanations(folder, point):
     path = folder / point["folder"] / "phenotype" / "phenotype.json"
     if not path.is_file():
-        return {}
+        return {}, {}
     content = json.loads(path.read_text(encoding="utf-8"))
-    return {lesion["name"]: lesion for lesion in content.get("lesions", [])}
+    return {lesion["name"]: lesion for lesion in content.get("lesions", [])}, content.get("patient") or {}
 
 
 def _evidence(lesion, citations):
@@ -160,7 +164,11 @@ def _evidence(lesion, citations):
         f"{text['text']} [{'; '.join(citations.get(i, i) for i in text['source'])}]"
         for text in lesion["texts"]
     ]
-    return table(rows, columns, caption, text=("title", "unit", "limits", "why", "source")) + bullets(texts)
+    return (
+        table(rows, columns, caption, text=("title", "unit", "limits", "why", "source"))
+        + findings(lesion)
+        + bullets(texts)
+    )
 
 
 def _evidence_row(row):
@@ -177,8 +185,16 @@ def _evidence_row(row):
 def _change(change):
     if not change:
         return ""
+    columns = (
+        ("name", "lesion"), ("scan", "time point"), ("phenotype", "phenotype (rule label)"),
+        ("stability", "rule stability"), ("drugs_in_window", "drug in its window"),
+        ("measured_changes", "measured change since the first"), ("patterns", "pattern"), ("switch", "shift"),
+    )  # fmt: skip
+    timeline = change.get("timeline") or []
     return (
         "<h2>Change between time points</h2>"
+        + (f"<p>{escape(change['summary'])}</p>" if change.get("summary") else "")
+        + (table(timeline, columns, "Timeline of each lesion", text=_TIMELINE_TEXT) if timeline else "")
         + table(change["rows"], change["columns"], change.get("caption", ""), text=change.get("text", ()))
         + bullets(change.get("notes", []))
     )

@@ -6,7 +6,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_table
 from BMVascularCore.lesions import match_lesions
 from BMVascularCore.phenotype import load_table, parse_context
-from BMVascularCore.phenotype.change import TimePoint, compare_dates
+from BMVascularCore.phenotype.change import TimePoint, compare_dates, timeline_rows
 from BMVascularCore.planning.registration import register_rigid
 
 _COLUMNS = (
@@ -48,28 +48,20 @@ class Followup:
             "Changes within their repeatability limits are not called changes; false discovery is controlled "
             "over lesions and metrics (Benjamini-Hochberg)."
         )
-        rows, notes = [], list(self.notes)
+        rows, notes, timeline, summary = [], list(self.notes), [], ""
         if self.change is not None:
             rows = sorted(self.change.rows, key=lambda row: (not row["measured"], row["name"], row["metric"]))
             notes += self.change.warnings
-            for name, line in self.change.timelines.items():
-                for state in line["states"]:
-                    notes += [f"{state['scan']}, {name}: {text}" for text in _pattern_texts(state)]
+            timeline, summary = timeline_rows(self.change, load_table().rules), self.change.patient["text"]
         return {
             "rows": rows,
             "columns": list(_COLUMNS),
             "caption": caption,
             "text": ("name", "metric", "from", "to", "change_unit"),
             "notes": notes,
+            "timeline": timeline,
+            "summary": summary,
         }
-
-
-def _pattern_texts(state):
-    """Sentences of the patterns seen at one date."""
-    found = []
-    for pattern in state.get("patterns", []):
-        found.append(pattern["text"] if isinstance(pattern, dict) else str(pattern))
-    return found
 
 
 def followup_stage(runs, folder, notes):
@@ -109,6 +101,9 @@ def followup_stage(runs, folder, notes):
         try:
             results[0].change = compare_dates(points, load_table())
             write_table(folder.file("change/change.csv"), results[0].change.rows)
+            write_table(
+                folder.file("change/timeline.csv"), timeline_rows(results[0].change, load_table().rules)
+            )
         except InputError as error:
             notes.append(f"change not judged: {error}")
     return results

@@ -7,7 +7,7 @@ from BMVascularLib import display
 from BMVascularLib import phenotypeOverlays as overlays
 from BMVascularLib.phenotypeChart import namesBar, scaleBar, stacked
 from BMVascularLib.phenotypeNodes import HABITATS, nodeOf
-from BMVascularLib.phenotypeViews import compositesOf, shownTimepoints
+from BMVascularLib.phenotypeViews import axialViews, compositesOf, shownTimepoints
 from BMVascularLib.widgets.picture import showPicture
 
 _ROOM = 4.0
@@ -26,7 +26,7 @@ class OverlaySection:
 
     def __init__(self, ui, rules):
         self.ui, self.metrics, self.roles = ui, overlays.metrics(rules), []
-        self.node, self.timepoint, self.lesions = None, "", []
+        self.node, self.timepoint, self.lesions, self.others = None, "", [], {}
         self._done, self._showing = {}, False
         ui.colorByBox.addItems([metric.title for metric in self.metrics])
         ui.colorByBox.connect("currentIndexChanged(int)", self._onMetric)
@@ -45,7 +45,7 @@ class OverlaySection:
         """Draw everything again at the next update."""
         self._done.clear()
 
-    def update(self, node, timepoint, lesions):
+    def update(self, node, timepoint, lesions, others=None):
         """Follow the parameter node.
 
         Parameters
@@ -54,21 +54,31 @@ class OverlaySection:
         timepoint : str
         lesions : list of dict
             Entries of ``Assessment.lesions``; empty before the first assessment.
+        others : dict, optional
+            The lesions of other time points that the views show beside this one.
         """
-        self.node, self.timepoint, self.lesions = node, timepoint, lesions
+        self.node, self.timepoint, self.lesions, self.others = node, timepoint, lesions, others or {}
         self._showControls()
-        look = [(lesion["name"], lesion["phenotype"], lesion["stability"]) for lesion in lesions]
-        self._once("time points", (timepoint, shownTimepoints(slicer.mrmlScene, timepoint)), self._timepoints)
-        self._once("colors", (timepoint, look, self.metric.key, self._limits()), self._color)
+        sides = self._sides()
+        look = [
+            (label, lesion["name"], lesion["phenotype"], lesion["stability"])
+            for label, shown in sides
+            for lesion in shown
+        ]
+        labels = [label for label, _lesions in sides]
+        self._once("time points", (labels, shownTimepoints(slicer.mrmlScene, timepoint)), self._timepoints)
+        self._once("colors", (labels, look, self.metric.key, self._limits()), self._color)
         self._once("legend", (self.metric.key, self._limits(), node.mapRole), self._legend)
-        self._once("lesions3d", (timepoint, node.lesions3d, node.lesionOpacity), self._lesions3d)
-        state = (timepoint, self.roles, node.mapRole, node.mapOpacity, node.legend, bool(lesions))
+        self._once("lesions3d", (labels, node.lesions3d, node.lesionOpacity), self._lesions3d)
+        state = (labels, self.roles, node.mapRole, node.mapOpacity, node.legend, bool(lesions))
         self._once("map", state, self._map)
         for kind, wanted in ((HABITATS, node.habitats3d), (overlays.SHELLS, node.shells)):
-            self._once(
-                kind, (timepoint, wanted), lambda kind=kind, wanted=wanted: self._surfaces(kind, wanted)
-            )
-        self._once("brain", (timepoint, node.brain), self._brain)
+            self._once(kind, (labels, wanted), lambda kind=kind, wanted=wanted: self._surfaces(kind, wanted))
+        self._once("brain", (labels, node.brain), self._brain)
+
+    def _sides(self):
+        """Time points that the views show, with their lesions; the chosen one first."""
+        return [(self.timepoint, self.lesions), *self.others.items()]
 
     def _once(self, key, state, draw):
         if self._done.get(key) != state:
@@ -108,10 +118,12 @@ class OverlaySection:
         return (low, high) if high > low else self.metric.limits
 
     def _color(self):
-        segmentation = overlays.lesionNode(slicer.mrmlScene, self.timepoint)
-        if segmentation is None or not self.lesions:
-            return
-        overlays.colorLesions(segmentation, overlays.lesionColors(self.lesions, self.metric, self._limits()))
+        for label, lesions in self._sides():
+            segmentation = overlays.lesionNode(slicer.mrmlScene, label)
+            if segmentation is not None and lesions:
+                overlays.colorLesions(
+                    segmentation, overlays.lesionColors(lesions, self.metric, self._limits())
+                )
 
     def _timepoints(self):
         overlays.showTimepoints(slicer.mrmlScene, shownTimepoints(slicer.mrmlScene, self.timepoint))
@@ -127,30 +139,37 @@ class OverlaySection:
         showPicture(self.ui.legendLabel, stacked(pictures))
 
     def _lesions3d(self):
-        segmentation = overlays.lesionNode(slicer.mrmlScene, self.timepoint)
-        if segmentation is not None and self.lesions:
-            overlays.showLesions3d(segmentation, self.node.lesions3d, self.node.lesionOpacity)
+        for label, lesions in self._sides():
+            segmentation = overlays.lesionNode(slicer.mrmlScene, label)
+            if segmentation is not None and lesions:
+                overlays.showLesions3d(segmentation, self.node.lesions3d, self.node.lesionOpacity)
 
     def _map(self):
-        node = None
-        if self.node.mapRole in self.roles[1:]:
-            node = nodeOf(slicer.mrmlScene, self.node.mapRole, self.timepoint)
-            overlays.prepareMap(node, self.node.mapRole)
-            overlays.showMapOnSlices(
-                compositesOf(slicer.mrmlScene, self.timepoint),
-                slicer.mrmlScene,
-                self.timepoint,
-                self.node.mapRole,
-                self.node.mapOpacity,
-            )
-        elif self._done.get("laid over"):
-            overlays.clearMap(compositesOf(slicer.mrmlScene, self.timepoint))
-        self._done["laid over"] = node is not None
-        segmentation = overlays.lesionNode(slicer.mrmlScene, self.timepoint)
-        if segmentation is not None and self.lesions:
-            overlays.fillLesions(segmentation, node is None)
-        overlays.showLegend(slicer.mrmlScene, node, self.node.legend)
+        shown = {label: self._mapOf(label) for label, _lesions in self._sides()}
+        for label, lesions in self._sides():
+            segmentation = overlays.lesionNode(slicer.mrmlScene, label)
+            if segmentation is not None and lesions:
+                overlays.fillLesions(segmentation, shown[label] is None)
+        node = shown[self.timepoint]
+        # names take room: one plane is enough, and the panel has them, too
+        views = (
+            axialViews(slicer.mrmlScene, self.timepoint) if overlays.namesOfMap(self.node.mapRole)[0] else ()
+        )
+        overlays.showLegend(slicer.mrmlScene, node, self.node.legend, views)
         self._showWindow(node)
+
+    def _mapOf(self, label):
+        """Lay the chosen map over the slices of a time point; returns its node, None without one."""
+        scene, role = slicer.mrmlScene, self.node.mapRole
+        composites, done = compositesOf(scene, label), ("laid over", label)
+        node = nodeOf(scene, role, label) if role in self.roles[1:] else None
+        if node is not None:
+            overlays.prepareMap(node, role)
+            overlays.showMapOnSlices(composites, scene, label, role, self.node.mapOpacity)
+        elif self._done.get(done):
+            overlays.clearMap(composites)
+        self._done[done] = node is not None
+        return node
 
     def _showWindow(self, node):
         continuous = node is not None and not node.IsA("vtkMRMLLabelMapVolumeNode")
@@ -170,16 +189,19 @@ class OverlaySection:
         self._showing = False
 
     def _surfaces(self, kind, wanted):
-        overlays.showSurfaces(slicer.mrmlScene, self.timepoint, kind, wanted)
+        for label, _lesions in self._sides():
+            overlays.showSurfaces(slicer.mrmlScene, label, kind, wanted)
 
     def _brain(self):
-        scene = slicer.mrmlScene
-        found = nodeOf(scene, overlays.BRAIN, self.timepoint)
-        if found is None and self.node.brain:
-            found = overlays.sceneBrain(scene, self.timepoint)
+        scene, made = slicer.mrmlScene, False
+        for label, _lesions in self._sides():
+            found = nodeOf(scene, overlays.BRAIN, label)
+            if found is None and self.node.brain:
+                found, made = overlays.sceneBrain(scene, label), True
+            if found is not None:
+                found.GetDisplayNode().SetVisibility(self.node.brain)
+        if made:
             slicer.util.resetThreeDViews()
-        if found is not None:
-            found.GetDisplayNode().SetVisibility(self.node.brain)
 
     def _onMetric(self, index):
         if not self._showing and self.node is not None:
@@ -187,7 +209,7 @@ class OverlaySection:
 
     def _onScale(self, low, high):
         if not self._showing and self.node is not None:
-            self.update(self.node, self.timepoint, self.lesions)
+            self.update(self.node, self.timepoint, self.lesions, self.others)
 
     def _onMap(self, index):
         if not self._showing and self.node is not None and 0 <= index < len(self.roles):
@@ -200,6 +222,10 @@ class OverlaySection:
         if node is None or node.IsA("vtkMRMLLabelMapVolumeNode"):
             return
         low, high = self.ui.windowRange.minimumValue, self.ui.windowRange.maximumValue
-        if high > low:
-            display.setWindow(node, low, high)
-        display.setThreshold(node, low=self.ui.thresholdSlider.value)
+        for label, _lesions in self._sides():
+            # one window for both sides: colours of two dates compare
+            side = nodeOf(slicer.mrmlScene, self.node.mapRole, label)
+            if side is not None and high > low:
+                display.setWindow(side, low, high)
+            if side is not None:
+                display.setThreshold(side, low=self.ui.thresholdSlider.value)

@@ -42,6 +42,10 @@ class PhenotypeDisplay:
         self._seen[key] = state
         return changed
 
+    def forget(self, key):
+        """Fill a part of the panel anew at the next refresh."""
+        self._seen.pop(key, None)
+
     def _showInputs(self):
         ui, labels = self.ui, self.logic.timepoints()
         if self._changed("timepoints", labels):
@@ -71,7 +75,7 @@ class PhenotypeDisplay:
             tables.fillLesions(self.ui.lesionsTable, self._shown(), before)
             if self._tried is None:
                 tables.fitLesionColumns(self.ui.lesionsTable)
-        for widget in (self.ui.whatIfTable, self.ui.resetButton, self.ui.readingButton):
+        for widget in (self.ui.whatIfTable, self.ui.resetButton, self.ui.readingButton, self.ui.exportButton):
             widget.enabled = result is not None
         self.ui.followUpButton.enabled = len(self.logic.timepoints()) > 1
         tables.selectLesion(self.ui.lesionsTable, self._parameterNode.lesion)
@@ -104,9 +108,13 @@ class PhenotypeDisplay:
         self.ui.explanationBrowser.setHtml(lesionHtml(lesion))
 
     def _showViews(self):
-        self.overlay.update(self._parameterNode, self.timepoint, self._shown())
-        if self._changed("linked", self._parameterNode.linked):
-            self.logic.linkViews(self._parameterNode.linked)
+        from BMVascularLib.phenotypeViews import sidesAreShown
+
+        others = self.logic.otherSides(self.timepoint)
+        self.overlay.update(self._parameterNode, self.timepoint, self._shown(), others)
+        node = self._parameterNode
+        if self._changed("linked", (node.linked, node.lesion, sidesAreShown(slicer.mrmlScene))):
+            self.logic.linkViews(node.linked, node.lesion)
         self.ui.backButton.enabled = self._layoutBefore is not None
 
     def _showChange(self):

@@ -197,3 +197,24 @@ def test_shells_lie_where_their_distances_say(scene, study):
     voxel = 3.0
     assert gaps.min() > -voxel and gaps.max() < rules["habitats"]["front_mm"] + voxel
     assert set(np.unique(shells.array)) >= {0, 1, 2, 4}
+
+
+def test_a_confirmed_identity_outweighs_the_name(scene):
+    """The reader confirmed that M2 of the second date is M1 of the first: names alone would compare the wrong ones."""
+    from BMVascularLib.lesionNodes import IDENTITY
+    from BMVascularLib.phenotypeChange import compareScene, identified
+    from BMVascularLib.phenotypeExample import addExample, twoLesions
+    from BMVascularLib.phenotypeNodes import readResult, segmentOf
+
+    for label, lesions in (("TP1", twoLesions()), ("TP2", twoLesions(0.3)[::-1])):
+        node = addExample(scene, label, lesions)
+        assessed(scene, label)
+    segmentation = node.GetSegmentation()
+    segmentation.GetSegment(segmentOf(node, "M2")).SetTag(IDENTITY, "M1")
+    ids = [lesion["tracking_id"] for lesion in identified(scene, "TP2", readResult(scene, "TP2").lesions)]
+    assert ids == ["M1 (TP2)", "M1"]
+    segmentation.GetSegment(segmentOf(node, "M1")).SetTag(IDENTITY, "M2")
+    report = compareScene(scene)
+    rows = {(row["name"], row["metric"]): row for row in report.rows}
+    changes = sorted(round(row["change"]) for (_name, metric), row in rows.items() if metric == "ktrans")
+    assert changes[0] == pytest.approx(-70, abs=3) and abs(changes[1]) < 5

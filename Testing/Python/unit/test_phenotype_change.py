@@ -7,7 +7,8 @@ from unit.phenotype_helpers import PROTOCOL
 from BMVascularCore.errors import InputError
 from BMVascularCore.phenotype import LesionInputs, assess_values, load_table, parse_context
 from BMVascularCore.phenotype.change import TimePoint, change_row, compare_dates, false_discovery
-from BMVascularCore.phenotype.treatment_effect import delayed_contrast, treatment_panel
+from BMVascularCore.phenotype.delayed import delayed_contrast
+from BMVascularCore.phenotype.treatment_effect import treatment_panel
 from BMVascularCore.volume import Geometry, Volume
 
 START = {"ktrans": 0.15, "rcbv": 3.5, "oedema_width": 20.0, "irregularity": 0.0, "enhancing_fraction": 0.8}

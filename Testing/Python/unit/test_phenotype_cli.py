@@ -3,6 +3,8 @@
 import csv
 import datetime
 import json
+import shutil
+import subprocess
 
 import highdicom as hd
 import numpy as np
@@ -14,6 +16,7 @@ from unit.phenotype_helpers import PROTOCOL, head_scan, schema_faults
 from BMVascularCore.cli import main
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_volume, write_volume
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.phenotype import assess_lesions, load_table
 from BMVascularCore.phenotype.dicom_sr import geometry_of, sorted_images, to_dicom
 from BMVascularCore.resources import resource
@@ -179,6 +182,60 @@ def test_dicom_is_read_back(head, tmp_path):
         assert found["Rule stability"][0] == pytest.approx(lesion["stability"], rel=1e-6)
         named = {item.name.meaning: item.value.meaning for item in group.get_qualitative_evaluations()}
         assert named["Vascular phenotype (rule label)"] == lesion["phenotype"][:64]
+
+
+def written_series(head, folder):
+    """The head's grid as a DICOM series on disk."""
+    folder.mkdir()
+    for number, image in enumerate(series_on(head[0].geometry)):
+        save_dicom(folder / f"{number:03d}.dcm", image)
+    return folder
+
+
+def test_the_command_writes_dicom_that_joins_the_study(files, head, tmp_path, recwarn):
+    folder = written_series(head, tmp_path / "series")
+    (folder / "readme.txt").write_text("no image")
+    assert call(files, tmp_path / "out", *all_inputs(files), "--dicom-source", folder) == 0
+    # a name that highdicom finds odd must not show up in a log
+    assert not [w for w in recwarn if "SIM" in str(w.message)]
+    written = [
+        pydicom.dcmread(tmp_path / "out" / f"{n}.dcm")
+        for n in ("lesions_seg", "habitats_seg", "phenotype_sr")
+    ]
+    source = pydicom.dcmread(folder / "000.dcm")
+    assert {data.StudyInstanceUID for data in written} == {source.StudyInstanceUID}
+    assert [data.Modality for data in written] == ["SEG", "SEG", "SR"]
+    content = written[2].ContentTemplateSequence[0]
+    assert (content.TemplateIdentifier, content.MappingResource) == ("1500", "DCMR")
+    groups = hd.sr.srread(
+        tmp_path / "out" / "phenotype_sr.dcm"
+    ).content.get_volumetric_roi_measurement_groups()
+    assert [group.tracking_identifier for group in groups] == ["Left", "Right", "Back"]
+
+
+@pytest.mark.skipif(
+    shutil.which("dciodvfy") is None, reason="dciodvfy (Debian: dicom3tools) is not installed"
+)
+def test_an_independent_checker_finds_no_errors(files, head, tmp_path):
+    folder = written_series(head, tmp_path / "series")
+    assert call(files, tmp_path / "out", *all_inputs(files), "--dicom-source", folder) == 0
+    for name in ("lesions_seg", "habitats_seg", "phenotype_sr"):
+        path = str(tmp_path / "out" / f"{name}.dcm")
+        said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+        errors = [line for line in said.stderr.splitlines() if line.startswith("Error")]
+        # the simulated source series has no study date and time: what is not known stays empty
+        assert [line for line in errors if "StudyDate" not in line and "StudyTime" not in line] == []
+
+
+@pytest.mark.parametrize("content", ["missing", "empty"])
+def test_a_wrong_source_series_is_refused(files, tmp_path, capsys, content):
+    folder = tmp_path / "series"
+    if content == "empty":
+        folder.mkdir()
+    assert call(files, tmp_path / "out", "--dicom-source", folder) == 2
+    said = capsys.readouterr().err
+    assert ("does not exist" if content == "missing" else "holds no DICOM images") in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_dicom_needs_one_series(head):

@@ -83,6 +83,12 @@ def set_entry(path, value):
         (set_entry(("groups", 0, "weight"), "much"), "groups/permeability/weight is 'much'"),
         (set_entry(("inputs", 0, "source"), ["E999"]), "cites E999"),
         (set_entry(("monte_carlo", "draws"), 3), "draws"),
+        (set_entry(("habitats",), {}), "lacks the entry habitats/voxel_wcv"),
+        (set_entry(("gates", "drug", "quality"), "low"), "gates/drug/quality is 'low'"),
+        (set_entry(("decision", "mixed_p"), float("nan")), "decision/mixed_p is nan"),
+        (set_entry(("treatment_effect", "tests"), 3), "treatment_effect/tests is not a list"),
+        (set_entry(("treatment_effect", "tests", 0), {"id": "vp"}), "treatment_effect/tests/vp lacks"),
+        (set_entry(("repeatability", 2), "rcbv"), "repeatability/3 lacks"),
     ],
 )
 def test_a_wrong_rule_set_names_the_entry(tmp_path, change, message):
@@ -114,6 +120,8 @@ def test_a_wrong_rule_set_names_the_entry(tmp_path, change, message):
             "day and date disagree",
         ),
         ({"histology_adjust": "yes"}, "neither true nor false"),
+        ({"scan_day": float("nan")}, "is not a number"),
+        ({"protocol": {"flip_deg": float("inf")}}, "flip_deg is not a number"),
         ({"treatments": [{"type": "SRS", "lesions": []}]}, "names no lesion"),
     ],
 )

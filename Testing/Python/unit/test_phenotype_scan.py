@@ -230,6 +230,31 @@ def test_no_lesions_and_no_overlap_are_refused(scan):
         assess_lesions(labels, {"cbv": maps["rcbv"]})
 
 
+@pytest.mark.parametrize("factor", [50, -1])
+def test_compartments_with_other_values_are_refused(scan, factor):
+    labels, parts, _ = scan
+    with pytest.raises(InputError, match=r"holds values from .* 1 enhancing"):
+        assess_lesions(labels, {}, parts.like(parts.array.astype(np.int16) * factor))
+
+
+def test_negative_values_are_said(scan):
+    labels, parts, maps = scan
+    wrong = {**maps, "ktrans": maps["ktrans"].like(-maps["ktrans"].array)}
+    found = assess_lesions(labels, wrong, parts, PROTOCOL, with_habitats=False)
+    assert any("below 0" in text and "ktrans" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_lesion_of_a_few_voxels_is_assessed_and_says_that_it_is_small(scan, count):
+    labels, parts, maps = scan
+    array = np.zeros_like(labels.array)
+    array[30, 55, 55 : 55 + count] = 1
+    found = assess_lesions(labels.like(array), maps, parts, PROTOCOL)
+    lesion = found.lesions[0]
+    assert "small" in lesion["flags"] and not lesion["habitats"]["assessable"]
+    assert lesion["facts"]["volume_ml"] == pytest.approx(0.008 * count)
+
+
 # ----- geometry
 
 
