@@ -73,6 +73,9 @@ def colorNode(scene, name):
     node.SetNumberOfColors(len(table.names))
     for index, (label, rgba) in enumerate(zip(table.names, table.rgba, strict=True)):
         node.SetColor(index, label, *rgba.tolist())
+        if rgba[3] == 0.0:
+            # what is never drawn has no place in a legend
+            node.SetColorDefined(index, False)
     node.GetLookupTable().SetTableRange(0, len(table.names) - 1)
     return node
 
