@@ -152,6 +152,7 @@ class DceWork:
                 np.broadcast_to(flip, base.shape),
                 self.settings.tr_s,
                 self.settings.relaxivity,
+                *self.settings.decay,
             )
             flags[~np.isfinite(curves).all(axis=1)] = 5
             plausible = (t10 > _T1_PLAUSIBLE_S[0]) & (t10 < _T1_PLAUSIBLE_S[1])

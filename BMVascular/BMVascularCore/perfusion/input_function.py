@@ -161,6 +161,7 @@ def _blood_concentration(signal, settings, baseline):
         np.radians(settings.flip_deg),
         settings.tr_s,
         settings.relaxivity,
+        *settings.decay,
     )[0]
 
 

@@ -46,11 +46,16 @@ def _concentration_words(settings, baseline, has_map):
     if not has_map and settings.t10_s is None:
         return f"Baseline was the mean of frames {baseline[0]} to {baseline[1] - 1}."
     t10 = "a T1 map" if has_map else f"an assumed T1 of {settings.t10_s:g} s"
+    decay = "T2* effects were neglected"
+    if settings.te_s and settings.r2s_relaxivity:
+        decay = (
+            f"T2* decay was included (TE {settings.te_s * 1000:g} ms, r2* {settings.r2s_relaxivity:g} /s/mM)"
+        )
     return (
         "Signal was converted to concentration with the spoiled gradient echo equation (CAPLEX M.SM2.002; "
         f"TR {settings.tr_s * 1000:g} ms, flip angle {settings.flip_deg:g} degrees), {t10}, longitudinal "
         f"relaxivity {settings.relaxivity:g} /s/mM, and frames {baseline[0]} to {baseline[1] - 1} as "
-        "baseline; T2* effects were neglected and voxels outside the range of the equation were excluded."
+        f"baseline; {decay} and voxels outside the range of the equation were excluded."
     )
 
 

@@ -10,7 +10,7 @@ from BMVascularCore.perfusion.refine import refine
 from BMVascularCore.perfusion.selection import aicc
 
 FLOW_MAX_PER_MIN = 5.0
-_PAIR_STRIDE = 6
+_PAIR_STRIDE = 12
 _LEAST = 1e-6
 _RESTART_MIN = 0.4 / 60.0
 

@@ -13,8 +13,8 @@ import numpy as np
 
 KEP_RANGE_PER_MIN = (2e-4, 120.0)
 KTRANS_MAX_PER_MIN = 5.0
-_NODES = 161
-_STRIDE = 4
+_NODES = 321
+_STRIDE = 8
 _ROOT_STEPS = 5
 _STILL_MOVING = 1e-3
 _BISECTIONS = 20
@@ -217,7 +217,7 @@ def _interval(table, z, node, c, cc, v_max):
     last = len(table.x) - 1
     # halve the distance to the neighbouring points of the coarse scan until one grid interval is left
     low = node
-    for step in (_STRIDE // 2, _STRIDE // 4, 0):
+    for step in (_STRIDE // 2, _STRIDE // 4, _STRIDE // 8, 0):
         rising = _slope_at_node(table, z, low, c, cc, v_max) > 0
         low = np.clip(np.where(rising, low + step, low - max(step, 1)), 0, last)
     low = np.clip(low, 0, last - 1)

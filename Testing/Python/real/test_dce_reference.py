@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import scipy.io
 import SimpleITK as sitk
+from dce_objects import reference_optimum
 
 from BMVascularCore.cli import main
 from BMVascularCore.io import read_series, read_volume
 from BMVascularCore.perfusion.concentration import signal_to_concentration
 from BMVascularCore.perfusion.dce import DceSettings, run_dce
+from BMVascularCore.perfusion.hifi import InversionTrain, fit_hifi
 from BMVascularCore.perfusion.kinetics import KineticFitter
 from BMVascularCore.perfusion.population_aif import georgiou, parker
 from BMVascularCore.perfusion.t1 import fit_vfa
@@ -144,6 +146,15 @@ def test_sepal_single_voxel_t1():
     assert fit_vfa(signals, [2, 5, 12], 0.0054, method="linear").t1_s[0] == pytest.approx(1.326, abs=0.001)
 
 
+def test_sepal_single_voxel_t1_with_inversion():
+    spgr, inversion = np.array([[413.0], [604.0], [445.0]]), np.array([[249.0], [585.0]])
+    train = InversionTrain(inversion_s=(0.168, 1.068), flip_deg=(5, 5), pulses=160, echo_spacing_s=0.0054)
+    result = fit_hifi(spgr, [2, 5, 12], 0.0054, inversion, train)
+    assert result.t1_s[0] == pytest.approx(1.0218, abs=0.002)
+    assert result.b1[0] == pytest.approx(1.1379, abs=0.002)
+    assert result.m0[0] == pytest.approx(11856, rel=0.002)
+
+
 @pytest.mark.parametrize(
     ("function", "name", "limit"),
     [(parker, "ParkerAIF_ref.csv", None), (georgiou, "GeorgiouAIF_ref.csv", 1e-4)],
@@ -179,11 +190,30 @@ def test_qiba_v6(perfusion):
     assert np.sqrt(np.mean((fit["ve"] / data["true_ve"].ravel() - 1) ** 2)) <= 0.002
 
 
-@pytest.mark.parametrize(("sd", "median", "p95"), [("0.01", 0.015, 0.08), ("0.05", 0.068, 0.36)])
+@pytest.mark.parametrize(("sd", "median", "p95"), [("0.01", 0.0145, 0.08), ("0.05", 0.065, 0.36)])
 def test_generated_extended_tofts(perfusion, sd, median, p95):
+    """The gates, where least squares can meet them at all; the true optimum in every voxel in any case.
+
+    At sd 0.05 mM the least-squares optimum itself lies at 6.7 % on these 2000 voxels (found by an
+    independent search, and the same with the true input function between the frames): no unbiased fit can
+    be below it. At sd 0.01 mM 1.45 % needs the input function between the frames, 1.47 % is the optimum
+    with its samples alone.
+    """
     data = np.load(perfusion / "generated" / f"dce_etofts_V2000_T80_sd{sd}.npz")
-    fit = KineticFitter(data["time_s"], data["cp_mM"], data["time_s"], "etofts").fit(data["conc_mM"])
+    times, curves = data["time_s"], data["conc_mM"].astype(float)
+    best = reference_optimum(times, data["cp_mM"], curves)
+    fit = KineticFitter(times, data["cp_mM"], times, "etofts").fit(curves)
+    assert np.mean(fit["rss"] <= best["rss"] * (1 + 1e-6)) >= 0.999
+    floor = np.median(np.abs(best["ktrans"] / data["ktrans_per_min"] - 1))
     error = np.abs(fit["ktrans"] / data["ktrans_per_min"] - 1)
+    assert np.median(error) <= floor * 1.0005 and np.quantile(error, 0.95) <= p95
+    fine = np.arange(79 * 20 + 1) * 3.75 / 20
+    plasma = parker((fine - 20) / 60) / (1 - 0.42)
+    assert np.abs(plasma[::20] - data["cp_mM"]).max() < 1e-6
+    known = KineticFitter(fine, plasma, times, "etofts").fit(curves)
+    error = np.abs(known["ktrans"] / data["ktrans_per_min"] - 1)
+    if floor > 1.02 * median:
+        median = 1.005 * floor
     assert np.median(error) <= median and np.quantile(error, 0.95) <= p95
 
 
@@ -266,13 +296,13 @@ def test_sepal_patlak(perfusion):
     t = (np.arange(32) + 0.5) * 39.6
 
     def conc(kind):
-        s = load[f"signal_{kind}"].astype(float)[None]
+        s = load[f"signal_{kind}"].astype(float).reshape(1, -1)
         flip = np.radians(15) * float(load[f"k_{kind}"])
-        return signal_to_concentration(s, s[:, :3].mean(axis=1), float(load[f"t1_{kind}"]), flip, 0.0034, 5.0)
+        t10 = float(load[f"t1_{kind}"])
+        return signal_to_concentration(s, s[:, :3].mean(axis=1), t10, flip, 0.0034, 5.0, 0.0017, 7.1)
 
     plasma = conc("vif")[0] / (1 - 0.395)
     late = slice(7, None)
     fit = KineticFitter(t, plasma, t[late], "patlak").fit(conc("tissue")[:, late])
-    # the reference also models T2*, which lowers the apparent vessel peak by some percent
-    assert fit["vp"][0] == pytest.approx(0.0139, rel=0.1)
-    assert fit["ps"][0] == pytest.approx(1.87e-4, rel=0.1)
+    assert fit["vp"][0] == pytest.approx(0.0139, abs=0.0002)
+    assert fit["ps"][0] == pytest.approx(1.87e-4, abs=3e-6)
