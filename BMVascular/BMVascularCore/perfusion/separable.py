@@ -15,6 +15,7 @@ KEP_RANGE_PER_MIN = (2e-4, 120.0)
 KTRANS_MAX_PER_MIN = 5.0
 _NODES = 321
 _STRIDE = 8
+_SPAN_STRIDE = 4
 _ROOT_STEPS = 5
 _STILL_MOVING = 1e-3
 _BISECTIONS = 20
@@ -81,9 +82,10 @@ def build_table(curve, times_min):
     # d/dlog k = k d/dk, and d/dk of each moment is minus the next one
     atoms = np.stack([f, -h * kep * g, h * h * (kep * kep * second - kep * g)])
     plasma = curve.value(times_min)
-    everything = np.concatenate([plasma[None], *atoms])
-    norms = np.linalg.norm(everything, axis=1, keepdims=True)
-    u, weights, _ = np.linalg.svd((everything / np.where(norms > 0, norms, 1)).T, full_matrices=False)
+    # the curves between these points lie in the span of their values, slopes and curvatures
+    some = np.concatenate([plasma[None], *atoms[:, ::_SPAN_STRIDE]])
+    norms = np.linalg.norm(some, axis=1, keepdims=True)
+    u, weights, _ = np.linalg.svd((some / np.where(norms > 0, norms, 1)).T, full_matrices=False)
     basis = np.ascontiguousarray(u[:, weights > 1e-11 * weights[0]])
     atoms = atoms @ basis
     plasma = plasma @ basis
