@@ -120,8 +120,9 @@ def _check_plasma(source):
 
 
 def _population(series, settings, arrival_s):
-    # finer than the frames, so that the first pass keeps its shape between them
-    step = min(1.0, float(np.min(np.diff(series.times_s))))
+    # finer than the frames, so that the first pass keeps its shape between them; a whole part of even frames
+    frame = float(np.median(np.diff(series.times_s)))
+    step = frame / np.ceil(frame)
     times = np.arange(series.times_s[0], series.times_s[-1] + step, step)
     plasma = plasma_curve(settings.population_aif, times, arrival_s, settings.hematocrit)
     name = f"population function ({AIF_SOURCES[settings.population_aif][1]})"

@@ -37,13 +37,13 @@ class KineticFitter:
         self.plasma = self.curve.value(self.times_min)
         self.area = self.curve.integral(self.times_min)
         self.delays_min = np.asarray(delay_range_s, float) / 60.0 if fit_delay else None
-        self._tables = {}
+        self._table = self._grids = None
 
-    def table(self, delay_min=0.0):
-        """Shared table of model curves at one arrival delay, made when first needed."""
-        if delay_min not in self._tables:
-            self._tables[delay_min] = separable.build_table(self.curve, self.times_min - delay_min)
-        return self._tables[delay_min]
+    def table(self):
+        """Shared table of model curves, made when first needed."""
+        if self._table is None:
+            self._table = separable.build_table(self.curve, self.times_min)
+        return self._table
 
     def fit(self, curves, progress=None):
         """Fit curves.
@@ -110,12 +110,14 @@ class KineticFitter:
     def _fit_nonlinear(self, name, curves):
         table = self.table() if self.delays_min is None else None
         model = CurveModel(name, self.curve, self.times_min, self.delays_min, table)
-        delays = [0.0]
-        if self.delays_min is not None:
-            low, high = self.delays_min
-            delays = np.linspace(low, high, 1 + int(np.ceil((high - low) / _DELAY_STEP_MIN - 1e-9)))
-        tables = [(delay, self.table(float(delay))) for delay in delays]
-        return nonlinear.fit_block(model, tables, curves)
+        if self._grids is None:
+            self._grids = [nonlinear.table_grid(table)] if table is not None else self._delay_grids()
+        return nonlinear.fit_block(model, self._grids, curves)
+
+    def _delay_grids(self):
+        low, high = self.delays_min
+        delays = np.linspace(low, high, 1 + int(np.ceil((high - low) / _DELAY_STEP_MIN - 1e-9)))
+        return nonlinear.rate_grids(self.curve, self.times_min, delays)
 
     def _fit_auto(self, curves):
         """Fit the nested candidates and keep the one with the smallest AICc."""
