@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from dce_objects import extended_tofts_object, reference_optimum
 from scipy.integrate import quad
 from scipy.optimize import least_squares, lsq_linear
 
@@ -99,6 +100,45 @@ def test_residuals_reach_those_of_scipy():
     assert np.max(excess) < 1e-6
 
 
+@pytest.mark.parametrize("noise", [0.001, 0.05])
+def test_residuals_reach_the_global_optimum(noise):
+    """An independent search over the whole range finds nothing better than 1e-6 in 99.9 % of 3000 voxels."""
+    case = extended_tofts_object(lambda t: plasma_curve("parker", t, 20.0), 3000, noise, seed=5)
+    best = reference_optimum(case["times_s"], case["plasma"], case["curves"])
+    fit = KineticFitter(case["times_s"], case["plasma"], case["times_s"], "etofts").fit(case["curves"])
+    excess = fit["rss"] / best["rss"] - 1
+    assert np.mean(excess <= 1e-6) >= 0.999 and np.abs(excess).max() < 1e-4
+
+
+def test_accuracy_with_noise():
+    """10 000 voxels with Ktrans log-uniform over 0.01 to 0.4 /min, as the published figures were measured."""
+    case = extended_tofts_object(lambda t: plasma_curve("parker", t, 20.0), 10000, 0.01, seed=1)
+    fit = KineticFitter(case["fine_s"], case["fine_plasma"], case["times_s"], "etofts").fit(case["curves"])
+    error = np.abs(fit["ktrans"] / case["ktrans"] - 1)
+    assert np.median(error) <= 0.0145 and np.quantile(error, 0.95) <= 0.08
+
+
+@pytest.mark.parametrize("step_s", [2.0, 2.3])
+def test_delay_fit_is_the_same_on_even_and_uneven_frames(step_s):
+    """The closed forms of even frames against the general ones (one frame moved by a hair)."""
+    rng = np.random.default_rng(12)
+    times = np.arange(70) * step_s
+    plasma, curves = simulate(times, rng.uniform(0.02, 0.3, 50), 0.3, 0.05, rng.uniform(-2.5, 8, 50))
+    curves += rng.normal(0, 0.01, curves.shape)
+    moved = times.copy()
+    moved[35] += 1e-4
+    models = [
+        CurveModel("etofts", PlasmaCurve(t / 60, plasma), t / 60, np.array([-3, 10]) / 60)
+        for t in (times, moved)
+    ]
+    assert models[0].lattice is not None and models[1].lattice is None
+    fits = [KineticFitter(t, plasma, t, "etofts", True).fit(curves) for t in (times, moved)]
+    assert np.median(np.abs(fits[0]["ktrans"] / fits[1]["ktrans"] - 1)) < 1e-3
+    for theta in (np.array([[0.5, 0.3, 0.05, -0.04]]), np.array([[0.5, 0.3, 0.05, 0.15]])):
+        for one, other in zip(*(model.evaluate(theta) for model in models), strict=True):
+            assert np.abs(one - other).max() < 1e-3 * np.abs(one).max()
+
+
 @pytest.mark.parametrize("name", ["patlak", "tofts", "etofts", "2cxm"])
 def test_analytic_jacobian_matches_differences(name):
     times = uneven_times(30) / 60
@@ -167,7 +207,7 @@ def test_standard_errors_match_the_spread(model):
 @pytest.mark.parametrize(("minutes", "limit"), [(5, 0.06), (15, 0.06)])
 def test_selected_model_is_hardly_biased(minutes, limit):
     times = np.arange(minutes * 12) * 5.0
-    for ktrans in (0.0005, 0.002, 0.01, 0.03, 0.1, 0.2):
+    for ktrans in (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.1, 0.2):
         plasma, curve = simulate(times, [ktrans], 0.2, 0.03)
         curves = curve + np.random.default_rng(9).normal(0, 0.005, (1000, len(times)))
         fit = KineticFitter(times, plasma, times, "auto").fit(curves)
