@@ -327,8 +327,7 @@ class DscRun:
     def _normalise(self, maps):
         lesion = self.sorted.enhancing if self.exclude is None else self.exclude
         usable = (self.sorted.flags & dsc_masks.NOT_USABLE) == 0
-        baseline = self._image(self.first_pass.s0)
-        self.plane = normalisation.find_midplane(baseline, self.brain, self.geometry)
+        self.plane = normalisation.find_midplane(self._image(self.first_pass.s0), self.brain, self.geometry)
         if self.given_nawm is not None:
             inside = self.given_nawm & self.brain & usable
             if not inside.any():
