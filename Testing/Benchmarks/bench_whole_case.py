@@ -154,9 +154,14 @@ def main(folder):
     )
 
 
+def in_temporary_folder():
+    """Print the table; the files go away again."""
+    with tempfile.TemporaryDirectory() as place:
+        main(Path(place))
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         main(Path(sys.argv[1]))
     else:
-        with tempfile.TemporaryDirectory() as place:
-            main(Path(place))
+        in_temporary_folder()

@@ -61,6 +61,9 @@ def osipy_fit(model, curves, plasma, times_s, delay=False):
     for ours, theirs in (("ktrans", "Ktrans"), ("ps", "PS"), ("vp", "vp"), ("ve", "ve"), ("fp", "Fp")):
         if theirs in maps:
             fit[ours] = maps[theirs]
+    if model == "2cxm":
+        # it counts PS like Fp, per 100 mL of tissue
+        fit["ps"] = fit["ps"] / 100
     if model == "patlak" and "ktrans" not in fit:
         fit["ktrans"] = fit["ps"]
     return seconds, fit
@@ -155,5 +158,5 @@ def dcmri_deconvolution(curves, aif, dt_s):
     dcmri = find("dcmri")
     if dcmri is None:
         return None
-    seconds, residues = timed(lambda: dcmri.deconv(curves.T, aif, dt_s))
+    seconds, residues = timed(lambda: dcmri.deconv(curves.T, aif, dt=dt_s, tol=0.1))
     return seconds, np.max(residues, axis=0)

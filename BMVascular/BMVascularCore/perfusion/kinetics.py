@@ -128,7 +128,10 @@ class KineticFitter:
         fits["vp"].update(ktrans=zero)
         residuals = {name: fit["rss"] for name, fit in fits.items()}
         residuals["etofts"] = np.where(self._told_from_plasma(fits["etofts"]), residuals["etofts"], np.inf)
-        best = choose(residuals, curves.shape[1], N_PARAMETERS)
+        # a fitted delay is a parameter, too; the plasma curve alone is taken as it is
+        late = 0 if self.delays_min is None else 1
+        numbers = {name: N_PARAMETERS[name] + late * (name in ("patlak", "etofts")) for name in fits}
+        best = choose(residuals, curves.shape[1], numbers)
         result = {}
         for key in sorted({key for fit in fits.values() for key in fit} - {"ps", "se_ps"}):
             blank = np.zeros(len(curves), bool) if key == "bound" else np.full(len(curves), np.nan)
