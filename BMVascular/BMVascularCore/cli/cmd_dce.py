@@ -120,7 +120,7 @@ def _check_clock(series, args):
     if span < 30 and len(series.times_s) >= 10:
         raise InputError(
             f"the whole series lasts {span:g} s; a DCE series lasts minutes",
-            args.times or "--dt",
+            "--times or --dt",
             "Give frame times in seconds (not minutes).",
         )
 

@@ -1,5 +1,6 @@
 """A paragraph for the methods section, made from the settings that were really used."""
 
+_FUNCTION_CODES = {"parker": "M.IC2.001", "georgiou": "M.IC2.002", "weinmann": "M.IC2.003"}
 _MODEL_WORDS = {
     "tofts": "the Tofts model (CAPLEX M.IC1.004)",
     "etofts": "the extended Tofts model (CAPLEX M.IC1.005)",
@@ -61,6 +62,8 @@ def _concentration_words(settings, baseline, has_map):
 
 def _input_words(settings, source):
     text = f"Input function: {source.name}"
+    if settings.population_aif in _FUNCTION_CODES and source.name.startswith("population"):
+        text += f" (CAPLEX {_FUNCTION_CODES[settings.population_aif]})"
     if source.quality:
         text += f" ({source.quality['voxels']} voxels, quality {source.quality['score']:.2f} of 1)"
     if not (settings.aif_is_plasma and source.name.startswith("given")):
@@ -77,9 +80,11 @@ def _fit_words(settings):
     )
     if settings.model == "2cxm":
         text += " and 0 < Fp <= 500 mL/100 mL/min (plasma flow, Q.PH1.002)"
+    if settings.model in ("patlak", "2cxm"):
+        text = text.replace("vp, Q.PH1.001)", "vp, Q.PH1.001; PS, Q.PH1.004)")
     if settings.fit_delay:
         low, high = settings.delay_range_s
-        text += f"; the arrival delay of each voxel was fitted between {low:g} and {high:g} s"
+        text += f"; the arrival delay of each voxel (Q.PH1.007) was fitted between {low:g} and {high:g} s"
     else:
         text += "; no arrival delay was fitted"
     return text + ". Standard errors are from the Jacobian at the solution."
