@@ -5,13 +5,17 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dce_objects import convolve
 
 from BMVascularCore.cli import main
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_volume
 from BMVascularCore.perfusion.concentration import signal_to_concentration
+from BMVascularCore.perfusion.dce import DceSettings, run_dce
 from BMVascularCore.perfusion.hifi import InversionTrain, fit_hifi
+from BMVascularCore.perfusion.population_aif import georgiou, parker
 from BMVascularCore.perfusion.t1 import spgr_signal
+from BMVascularCore.volume import Geometry, Series
 
 TRAIN = InversionTrain((0.2, 0.9), (5.0, 5.0), 120, 0.006, delay_s=0.3, centre=0.5)
 FLIPS = np.array([2.0, 5.0, 12.0])
@@ -119,3 +123,46 @@ def test_decay_in_the_signal_is_taken_out():
     top = signal_of(np.linspace(0, 60, 6001)).max()
     high = signal_to_concentration(np.array([[top * 0.999, top * 1.001]]), base, t10, flip, tr, r1, te, r2s)
     assert np.isfinite(high[0, 0]) and np.isnan(high[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("flip", "tr", "r1", "hematocrit", "function", "dt", "frames", "decay"),
+    [
+        (10, 0.0035, 3.2, 0.38, georgiou, 2.3, 140, (0.0, 0.0)),
+        (25, 0.006, 5.5, 0.45, parker, 5.0, 70, (0.0, 0.0)),
+        (12, 0.0028, 3.7, 0.42, parker, 1.5, 200, (0.0014, 8.0)),
+    ],
+)
+@pytest.mark.parametrize("delayed", [False, True])
+def test_other_protocols_and_curves(flip, tr, r1, hematocrit, function, dt, frames, decay, delayed):
+    """Signals of other scanners and agents, made with convolutions of their own; noise-free, then noisy."""
+    rng = np.random.default_rng(5)
+    count, shape = 200, (1, 10, 20)
+    fine = np.arange((frames - 1) * 10 + 1) * dt / 10
+    blood = function((fine - 25) / 60) * 0.8
+    ktrans = np.exp(rng.uniform(np.log(0.01), np.log(0.4), count))
+    ve, vp, late = rng.uniform(0.1, 0.6, count), rng.uniform(0.01, 0.12, count), rng.uniform(0, 5, count)
+    plasma = blood / (1 - hematocrit)
+    conc = ktrans * convolve(plasma, fine / 60, ktrans / ve) + vp * plasma[:, None]
+    if delayed:
+        conc = np.stack([np.interp(fine - late[v], fine, conc[:, v], left=0) for v in range(count)], axis=1)
+    conc, t1 = conc[::10], np.exp(rng.normal(np.log(1.2), 0.25, count))
+    signal = spgr_signal(1 / (1 / t1 + r1 * conc), np.radians(flip), tr, 1e4)
+    signal *= np.exp(-decay[0] * decay[1] * conc)
+    settings = DceSettings(
+        tr_s=tr, flip_deg=flip, relaxivity=r1, hematocrit=hematocrit, fit_delay=delayed,
+        te_s=decay[0] or None, r2s_relaxivity=decay[1], baseline=(0, max(3, int(24 // dt))),
+    )  # fmt: skip
+    times = np.arange(frames) * dt
+    for noise, limit in ((0.0, 1e-3), (signal[0].mean() / 60, 0.02)):
+        array = signal + rng.normal(0, 1, signal.shape) * noise
+        series = Series(array.reshape(frames, *shape).astype(np.float32), times, Geometry(shape))
+        whole = np.ones(shape, bool)
+        result = run_dce(series, settings, t1_s=t1.reshape(shape), mask=whole, aif=(fine, blood))
+        assert result.valid.all()
+        for name, true in (("ktrans", ktrans), ("ve", ve), ("vp", vp)):
+            assert np.median(np.abs(result.maps[name].ravel() / true - 1)) < limit + 0.5 * limit * (
+                name == "ve"
+            )
+        if delayed:
+            assert np.median(np.abs(result.maps["delay"].ravel() - late)) < 0.1

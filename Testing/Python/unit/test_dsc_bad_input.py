@@ -81,7 +81,7 @@ def test_echo_time_is_obligatory_and_taken_from_dicom(head):
     assert "TE 30 ms" in result.methods_text
 
 
-@pytest.mark.parametrize("te", [0.0, -3.0, np.nan, 30000.0])
+@pytest.mark.parametrize("te", [0.0, -3.0, 0.03, np.nan, 30000.0])
 def test_impossible_echo_times_are_refused(head, te):
     with pytest.raises(InputError):
         run(head, settings=replace(SETTINGS, te_ms=te))
