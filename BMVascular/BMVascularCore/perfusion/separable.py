@@ -423,15 +423,15 @@ def fit_patlak_block(plasma, area, curves):
     aa, ac, cc = float(area @ area), float(area @ plasma), float(plasma @ plasma)
     a, v, gain = box_least_squares(s, c, aa, ac, cc, KTRANS_MAX_PER_MIN, 1.0)
     rss = np.maximum(_dot(curves, curves) - gain, 0.0)
-    normal = np.broadcast_to([[aa, ac], [ac, cc]], (len(a), 2, 2)).copy()
-    covariance = covariance_of(normal, rss, len(area) - 2)
+    # the model curves are the same for all voxels, so the matrix is inverted once
+    unit = covariance_of(np.array([[[aa, ac], [ac, cc]]]), np.ones(1), len(area) - 2)[0]
     at_a, at_v = (a <= 0) | (a >= KTRANS_MAX_PER_MIN), (v <= 0) | (v >= 1)
     return {
         "ktrans": a,
         "vp": v,
         "rss": rss,
-        "se_ktrans": np.where(at_a, np.nan, _root(covariance[:, 0, 0])),
-        "se_vp": np.where(at_v, np.nan, _root(covariance[:, 1, 1])),
+        "se_ktrans": np.where(at_a, np.nan, np.sqrt(unit[0, 0] * rss)),
+        "se_vp": np.where(at_v, np.nan, np.sqrt(unit[1, 1] * rss)),
         "bound": at_a | at_v,
     }
 
