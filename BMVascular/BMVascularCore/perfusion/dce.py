@@ -7,7 +7,15 @@ import numpy as np
 from BMVascularCore.errors import InputError
 from BMVascularCore.perfusion.chunks import pieces
 from BMVascularCore.perfusion.concentration import bolus_arrival, signal_to_concentration
-from BMVascularCore.perfusion.dce_settings import FLAGS, MODEL_INDEX, UNITS, USABLE, DceResult, DceSettings
+from BMVascularCore.perfusion.dce_settings import (
+    FLAGS,
+    MODEL_INDEX,
+    UNITS,
+    USABLE,
+    DceResult,
+    DceSettings,
+    candidates,
+)
 from BMVascularCore.perfusion.frames import without_lost_frames
 from BMVascularCore.perfusion.input_function import choose_input_function
 from BMVascularCore.perfusion.kinetics import KineticFitter
@@ -319,7 +327,13 @@ def _finish(work, source, maps):
         source.plasma_mM,
         source.name,
         work.warnings,
-        describe_dce(work.settings, source, work.baseline, work.t1 is not None),
+        describe_dce(
+            work.settings,
+            source,
+            work.baseline,
+            work.t1 is not None,
+            candidates(work.series.times_s, work.settings.fit_delay),
+        ),
         valid,
         source.quality,
         source.mask,

@@ -40,6 +40,21 @@ FLAGS = {
 USABLE = (0, 8)
 
 
+# slower frames cannot tell plasma flow from permeability
+EXCHANGE_FRAME_S = 2.0
+
+
+def candidates(times_s, fit_delay):
+    """Models among which "auto" chooses, simplest first.
+
+    The exchange model needs frames of 2 s or less. It is left out with a fitted delay: both explain the
+    first seconds of a curve.
+    """
+    names = ["none", "vp", "patlak", "etofts"]
+    fast = len(times_s) > 8 and float(np.median(np.diff(times_s))) <= EXCHANGE_FRAME_S
+    return [*names, "2cxm"] if fast and not fit_delay else names
+
+
 @dataclass(frozen=True)
 class DceSettings:
     """How to analyse a DCE series.

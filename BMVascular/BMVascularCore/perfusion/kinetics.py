@@ -5,7 +5,7 @@ import numpy as np
 from BMVascularCore.perfusion import nonlinear, separable
 from BMVascularCore.perfusion.chunks import by_blocks
 from BMVascularCore.perfusion.convolution import PlasmaCurve
-from BMVascularCore.perfusion.dce_settings import MODEL_INDEX, N_PARAMETERS
+from BMVascularCore.perfusion.dce_settings import MODEL_INDEX, N_PARAMETERS, candidates
 from BMVascularCore.perfusion.nonlinear import CurveModel
 from BMVascularCore.perfusion.selection import choose
 
@@ -121,13 +121,18 @@ class KineticFitter:
 
     def _fit_auto(self, curves):
         """Fit the nested candidates and keep the one with the smallest AICc."""
-        fits = {name: self._fit_model(name, curves) for name in ("none", "vp", "patlak", "etofts")}
+        names = candidates(60.0 * self.times_min, self.delays_min is not None)
+        fits = {name: self._fit_model(name, curves) for name in names}
         # an absent pathway is zero by the chosen model; rates that it does not define stay NaN
         zero = np.zeros(len(curves))
         fits["none"].update(ktrans=zero, vp=zero)
         fits["vp"].update(ktrans=zero)
         residuals = {name: fit["rss"] for name, fit in fits.items()}
         residuals["etofts"] = np.where(self._told_from_plasma(fits["etofts"]), residuals["etofts"], np.inf)
+        if "2cxm" in fits:
+            # where it fell back to uptake only, the simpler models say the same with a washout
+            whole = np.isfinite(fits["2cxm"]["ve"])
+            residuals["2cxm"] = np.where(whole & ~fits["2cxm"]["bound"], residuals["2cxm"], np.inf)
         # a fitted delay is a parameter, too; the plasma curve alone is taken as it is
         late = 0 if self.delays_min is None else 1
         numbers = {name: N_PARAMETERS[name] + late * (name in ("patlak", "etofts")) for name in fits}

@@ -7,11 +7,11 @@ _MODEL_WORDS = {
     "patlak": "the Patlak model (CAPLEX M.IC1.006)",
     "2cxm": "the two-compartment exchange model (CAPLEX M.IC1.009)",
     "auto": "the model with the smallest corrected Akaike criterion for each voxel, out of no enhancement, "
-    "plasma volume only, Patlak and extended Tofts",
+    "plasma volume only, Patlak{} extended Tofts{}",
 }
 
 
-def describe_dce(settings, source, baseline, has_map):
+def describe_dce(settings, source, baseline, has_map, models=()):
     """Methods text of a DCE analysis.
 
     Parameters
@@ -21,6 +21,8 @@ def describe_dce(settings, source, baseline, has_map):
     baseline : (int, int)
     has_map : bool
         A T1 map was given.
+    models : list of str
+        Candidates of the automatic choice.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def describe_dce(settings, source, baseline, has_map):
     parts.append(_concentration_words(settings, baseline, has_map))
     parts.append(_input_words(settings, source))
     if settings.concentration or has_map or settings.t10_s is not None:
-        parts.append(_fit_words(settings))
+        parts.append(_fit_words(settings, "2cxm" in models))
     else:
         parts.append(
             "Without T1 no concentration was computed; the steepest relative rise of the signal over three "
@@ -71,14 +73,17 @@ def _input_words(settings, source):
     return text + "."
 
 
-def _fit_words(settings):
+def _fit_words(settings, exchange):
+    words = _MODEL_WORDS[settings.model]
+    if settings.model == "auto":
+        words = words.format(*((",", " and two-compartment exchange") if exchange else (" and", "")))
     text = (
         "Kinetic parameters (Ktrans, CAPLEX Q.PH1.008; ve and vp, Q.PH1.001) were fitted with "
-        f"{_MODEL_WORDS[settings.model]} by bounded non-linear least squares (variable projection), the "
+        f"{words} by bounded non-linear least squares (variable projection), the "
         "plasma curve taken as piecewise linear and its convolution computed exactly at the frame times; "
         "bounds 0 <= Ktrans <= 5 /min, 0 <= ve <= 1, 0 <= vp <= 1"
     )
-    if settings.model == "2cxm":
+    if settings.model == "2cxm" or (settings.model == "auto" and exchange):
         text += " and 0 < Fp <= 500 mL/100 mL/min (plasma flow, Q.PH1.002)"
     if settings.model in ("patlak", "2cxm"):
         text = text.replace("vp, Q.PH1.001)", "vp, Q.PH1.001; PS, Q.PH1.004)")

@@ -214,6 +214,24 @@ def test_selected_model_is_hardly_biased(minutes, limit):
         assert abs(np.median(fit["ktrans"]) / ktrans - 1) < limit, ktrans
 
 
+def test_exchange_is_chosen_where_fast_frames_show_it():
+    """Slow flow beside a high permeability: extended Tofts cannot follow the curve, at 1.5 s one can see it."""
+    times = np.arange(160) * 1.5
+    plasma = plasma_curve("parker", times, 15.0)
+    curve, rng = PlasmaCurve(times / 60, plasma), np.random.default_rng(13)
+    exchange, _ = CurveModel("2cxm", curve, times / 60).evaluate(np.array([[0.25, 0.15, 0.25, 0.08]]))
+    tofts, _ = CurveModel("etofts", curve, times / 60).evaluate(np.array([[0.4, 0.3, 0.04]]))
+    for true, index in ((exchange, 4), (tofts, 3)):
+        curves = true + rng.normal(0, 0.008, (300, len(times)))
+        fit = KineticFitter(times, plasma, times, "auto").fit(curves)
+        assert np.mean(fit["model"] == index) > 0.85, index
+    # Ktrans of the exchange model is Fp PS / (Fp + PS)
+    fit = KineticFitter(times, plasma, times, "auto").fit(exchange + rng.normal(0, 0.008, (300, len(times))))
+    assert np.median(fit["ktrans"]) == pytest.approx(0.25 * 0.15 / 0.4, rel=0.05)
+    slow = KineticFitter(times[::2], plasma[::2], times[::2], "auto").fit(exchange[:, ::2])
+    assert slow["model"][0] != 4
+
+
 def test_result_does_not_depend_on_the_piece_size():
     times = np.arange(40) * 6.0
     plasma, curves = simulate(times, np.linspace(0.01, 0.3, 5000), 0.3, 0.05)
