@@ -214,6 +214,15 @@ def test_selected_model_is_hardly_biased(minutes, limit):
         assert abs(np.median(fit["ktrans"]) / ktrans - 1) < limit, ktrans
 
 
+def test_a_fitted_delay_counts_as_a_parameter():
+    """Pure plasma curves: a model with leakage and delay wins by chance only as often as AICc allows."""
+    times = np.arange(60) * 5.0
+    plasma, _ = simulate(times, [0.1], 0.2, 0.03)
+    curves = 0.04 * plasma + np.random.default_rng(3).normal(0, 0.01, (800, 60))
+    fit = KineticFitter(times, plasma, times, "auto", True).fit(curves)
+    assert np.mean(fit["model"] == 1) > 0.88
+
+
 def test_exchange_is_chosen_where_fast_frames_show_it():
     """Slow flow beside a high permeability: extended Tofts cannot follow the curve, at 1.5 s one can see it."""
     times = np.arange(160) * 1.5
