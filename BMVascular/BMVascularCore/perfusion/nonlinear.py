@@ -16,6 +16,8 @@ FLOW_MAX_PER_MIN = 5.0
 _PAIR_STRIDE = 12
 _GRID = 27
 _FEW_STEPS = 6
+_MOST_STEPS = 60
+_MANY_STEPS = 200
 _HOPELESS = 1.3
 _LEAST = 1e-6
 _RESTART_MIN = 0.4 / 60.0
@@ -206,7 +208,9 @@ def fit_block(model, grids, curves):
         data = curves @ model.table.basis
         rest = np.einsum("vt,vt->v", curves, curves) - np.einsum("vr,vr->v", data, data)
     start = _start(model, grids, data, _grid_point)
-    solution = refine(model.evaluate, data, start, model.lower, model.upper, rest)
+    # the valley between flow and permeability is long; without a delay a step along it is cheap
+    steps = _MANY_STEPS if model.name == "2cxm" and model.delays is None else _MOST_STEPS
+    solution = refine(model.evaluate, data, start, model.lower, model.upper, rest, steps)
     if model.name == "2cxm":
         if model.delays is not None:
             solution = _other_delays(model, data, rest, solution)

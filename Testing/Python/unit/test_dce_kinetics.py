@@ -192,6 +192,39 @@ def test_exchange_model_is_recovered():
         assert np.quantile(np.abs(fit[name] / scale / truth[:, i] - 1), 0.98) < 1e-3, name
 
 
+def test_exchange_residuals_reach_those_of_scipy():
+    times = np.arange(80) * 3.75
+    rng = np.random.default_rng(14)
+    n = 60
+    truth = np.column_stack(
+        [
+            rng.uniform(0.1, 1, n),
+            rng.uniform(0.02, 0.3, n),
+            rng.uniform(0.1, 0.6, n),
+            rng.uniform(0.02, 0.12, n),
+        ]
+    )
+    plasma = plasma_curve("parker", times, 20.0)
+    model = CurveModel("2cxm", PlasmaCurve(times / 60, plasma), times / 60)
+    curves = model.evaluate(truth)[0] + rng.normal(0, 0.01, (n, 80))
+    fit = KineticFitter(times, plasma, times, "2cxm").fit(curves)
+    excess = []
+    for i in np.flatnonzero(np.isfinite(fit["ve"])):
+        best = least_squares(
+            lambda p, i=i: model.evaluate(p[None])[0][0] - curves[i],
+            truth[i],
+            lambda p: model.evaluate(p[None])[1][0].T,
+            bounds=(model.lower, model.upper),
+            x_scale=truth[i],
+            xtol=1e-12,
+            ftol=1e-12,
+            gtol=1e-12,
+        )
+        excess.append(fit["rss"][i] / (2 * best.cost) - 1)
+    # the search of the peer starts at the truth
+    assert len(excess) > 40 and np.mean(np.array(excess) < 1e-5) > 0.95 and np.max(excess) < 0.02
+
+
 @pytest.mark.parametrize("model", ["etofts", "patlak", "2cxm"])
 def test_standard_errors_match_the_spread(model):
     times = np.arange(100) * 3.0
