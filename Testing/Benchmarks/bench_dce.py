@@ -248,7 +248,7 @@ def main():
     for row in chain(kinetics_rows(rates), t1_rows()):
         print(row, flush=True)
     print("\n" + optimum_row())
-    print("Exchange model: half of the larger residuals are voxels where AICc took uptake without return.")
+    print("Exchange model: the larger residuals are mostly voxels where AICc took uptake without return.")
     limits(rates)
     if peers.missing():
         print(peers.missing())
