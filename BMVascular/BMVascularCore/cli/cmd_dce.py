@@ -26,6 +26,10 @@ def add_arguments(parser):
     parser.add_argument("--t10", type=float, metavar="S", help="one T1 for all voxels, seconds")
     parser.add_argument("--b1", metavar="FILE", help="actual over nominal flip angle")
     parser.add_argument("--relaxivity", type=float, default=4.5, metavar="R1", help="1/(s mM), default 4.5")
+    parser.add_argument("--te", type=float, metavar="MS", help="echo time, ms; with --r2star")
+    parser.add_argument(
+        "--r2star", type=float, default=0.0, metavar="R2", help="1/(s mM): T2* decay in the signal; default 0"
+    )
     parser.add_argument("--hematocrit", type=float, default=0.42, metavar="F", help="default 0.42")
     parser.add_argument("--blood-t1", type=float, default=1.65, metavar="S", help="default 1.65 (3 T)")
     parser.add_argument("--concentration", action="store_true", help="the series holds mM already")
@@ -86,6 +90,8 @@ def _settings(args):
         flip_deg=args.flip,
         t10_s=args.t10,
         relaxivity=args.relaxivity,
+        te_s=None if args.te is None else args.te / 1000.0,
+        r2s_relaxivity=args.r2star,
         hematocrit=args.hematocrit,
         concentration=args.concentration,
         aif_is_plasma=args.aif_plasma,
@@ -114,7 +120,7 @@ def _check_clock(series, args):
     if span < 30 and len(series.times_s) >= 10:
         raise InputError(
             f"the whole series lasts {span:g} s; a DCE series lasts minutes",
-            args.times or "--dt",
+            "--times or --dt",
             "Give frame times in seconds (not minutes).",
         )
 

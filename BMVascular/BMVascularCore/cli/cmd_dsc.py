@@ -81,7 +81,8 @@ def _read_mask(path, role, series, call):
 def _aif(args, series, call):
     if args.aif is not None:
         times, values, _ = read_curve(call.add_input("aif", args.aif), _AIF_COLUMNS)
-        return times, values
+        # the clock of the series starts at its first frame
+        return times - (0.0 if args.times is None else read_times(args.times)[0]), values
     return _read_mask(args.aif_mask, "aif mask", series, call)
 
 

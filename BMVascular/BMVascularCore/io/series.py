@@ -11,6 +11,7 @@ from BMVascularCore.io.images import file_stem, read_sitk, require_file
 from BMVascularCore.io.times import choose_times
 from BMVascularCore.volume import Geometry, Series
 
+_PARTS = 8
 _TIME_UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "min": 60.0}
 
 
@@ -43,9 +44,13 @@ def read_series(path, times_s=None, dt_s=None, name=None):
         from BMVascularCore.study.dicom import read_single_series
 
         return read_single_series(path, times_s=times_s, dt_s=dt_s, name=name)
-    image = read_sitk(path)
+    image = _information(path)
     name = name or file_stem(path)
-    array, geometry = _frames_first(image, path)
+    if image is not None:
+        array, geometry = _read_in_parts(image, path), _geometry_4d(image)
+    else:
+        image = read_sitk(path)
+        array, geometry = _frames_first(image, path)
     if array.shape[0] < 2:
         raise InputError(
             "is a 3D image, a time series (4D) is wanted",
@@ -64,19 +69,56 @@ def read_series(path, times_s=None, dt_s=None, name=None):
     return Series(array, times, geometry, name, {"times_source": source, "warnings": warnings})
 
 
+def _information(path):
+    """Reader of a scalar 4D NIfTI file with its header read, or None for any other file."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return None
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        # the reader of whole images has the words for it
+        return None
+    return reader if reader.GetDimension() == 4 and reader.GetNumberOfComponents() == 1 else None
+
+
+def _read_in_parts(reader, path):
+    """Frames of a 4D NIfTI file; ITK holds a file twice while it reads, so it is given a part at a time."""
+    size = list(reader.GetSize())
+    array = None
+    step = -(-size[3] // _PARTS)
+    for start in range(0, size[3], step):
+        count = min(step, size[3] - start)
+        reader.SetExtractIndex([0, 0, 0, start])
+        reader.SetExtractSize([*size[:3], count])
+        try:
+            part = reader.Execute()
+        except RuntimeError as error:
+            raise InputError(
+                "cannot be read as an image", path.name, "The file may be cut off; copy it again."
+            ) from error
+        pixels = sitk.GetArrayViewFromImage(part)
+        if array is None:
+            array = np.empty((size[3], *pixels.shape[1:]), pixels.dtype)
+        array[start : start + count] = pixels
+    return array
+
+
+class _Pixels:
+    """The pixels of an image for numpy without a copy: an array made of it keeps the image alive."""
+
+    def __init__(self, image):
+        self.image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
 def _frames_first(image, path):
     """Array (t, k, j, i) and spatial geometry of a 4D or list-axis image."""
     if image.GetDimension() == 4 and image.GetNumberOfComponentsPerPixel() == 1:
-        direction = np.reshape(image.GetDirection(), (4, 4))[:3, :3]
-        geometry = Geometry(
-            image.GetSize()[2::-1],
-            image.GetSpacing()[:3],
-            image.GetOrigin()[:3],
-            tuple(direction.ravel().tolist()),
-        )
-        return sitk.GetArrayFromImage(image), geometry
+        return np.asarray(_Pixels(image)), _geometry_4d(image)
     if image.GetDimension() == 3:
-        array = sitk.GetArrayFromImage(image)
+        array = np.asarray(_Pixels(image))
         if image.GetNumberOfComponentsPerPixel() == 1:
             array = array[..., None]
         return np.ascontiguousarray(np.moveaxis(array, -1, 0)), Geometry.of_sitk(image)
@@ -85,6 +127,17 @@ def _frames_first(image, path):
         "a time series of 3D images is wanted",
         path.name,
         "Export the series again.",
+    )
+
+
+def _geometry_4d(image):
+    """Geometry of the frames of a 4D image or of its reader."""
+    direction = np.reshape(image.GetDirection(), (4, 4))[:3, :3]
+    return Geometry(
+        image.GetSize()[2::-1],
+        image.GetSpacing()[:3],
+        image.GetOrigin()[:3],
+        tuple(direction.ravel().tolist()),
     )
 
 

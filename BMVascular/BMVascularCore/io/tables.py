@@ -67,8 +67,48 @@ def write_curves(path, columns):
     write_table(path, [{k: float(v) for k, v in row.items()} for row in rows], names)
 
 
+def _rows_of_arrays(path):
+    """Rows of the one-dimensional arrays in a ``.npz`` file."""
+    name = Path(path).name
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            columns = {key: stored[key] for key in stored.files}
+    except (OSError, ValueError) as error:
+        raise InputError("cannot be read as arrays", name, "Write it with numpy.savez.") from error
+    columns = {key: values for key, values in columns.items() if np.ndim(values) == 1}
+    length = len(columns.get("time_s", ()))
+    columns = {key: values for key, values in columns.items() if len(values) == length}
+    if len(columns) < 2:
+        raise InputError(
+            "lacks time_s and values of the same length", name, "Store time_s and concentration_mM."
+        )
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _rows_of_text(path):
+    """Rows of a CSV file; two bare columns of numbers are seconds and values."""
+    path = Path(path)
+    try:
+        first = path.read_text(encoding="utf-8-sig").lstrip().partition("\n")[0] if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text file", path.name, "Give CSV with time_s, or .npz.") from error
+    try:
+        bare = len([float(cell) for cell in first.replace(";", ",").split(",")]) == 2
+    except ValueError:
+        bare = False
+    if not bare:
+        return read_table(path, required=("time_s",))
+    try:
+        table = np.loadtxt(path, delimiter=";" if ";" in first else ",", encoding="utf-8-sig", ndmin=2)
+    except ValueError as error:
+        raise InputError("holds text where numbers are wanted", path.name, "Mend the row.") from error
+    return [{"time_s": time, "value": value} for time, value in table]
+
+
 def read_curve(path, value_columns=("concentration_mM", "concentration_mmol", "value", "concentration")):
     """Read a curve ``time_s,<value>`` such as an arterial input function.
+
+    CSV with a header, CSV of two bare columns (seconds, value), or ``.npz`` with ``time_s`` and one more array.
 
     Returns
     -------
@@ -81,8 +121,8 @@ def read_curve(path, value_columns=("concentration_mM", "concentration_mmol", "v
     InputError
         No ``time_s`` column, text among the numbers, times that do not increase, fewer than two points.
     """
-    rows = read_table(path, required=("time_s",))
     name = Path(path).name
+    rows = _rows_of_arrays(path) if name.endswith(".npz") else _rows_of_text(path)
     column = next((c for c in value_columns if rows and c in rows[0]), None)
     if column is None:
         others = [c for c in (rows[0] if rows else {}) if c != "time_s"]

@@ -11,6 +11,8 @@ import numpy as np
 from BMVascularCore.errors import InputError
 
 _SECONDS_PER_DAY = 86400.0
+# no dynamic contrast series is faster or slower than this
+_POSSIBLE_FRAME_S = (0.1, 300.0)
 
 
 def check_times(times_s, name):
@@ -32,7 +34,7 @@ def check_times(times_s, name):
     Raises
     ------
     InputError
-        When times are not finite or do not increase.
+        When times are not finite, do not increase, or cannot be seconds.
     """
     times = np.asarray(times_s, dtype=float)
     if not np.isfinite(times).all():
@@ -55,6 +57,13 @@ def check_times(times_s, name):
     warnings = []
     if len(steps):
         step = float(np.median(steps))
+        if not _POSSIBLE_FRAME_S[0] <= step <= _POSSIBLE_FRAME_S[1]:
+            unit = "milliseconds" if step > 1 else "minutes"
+            raise InputError(
+                f"the median frame time of {step:g} s is not possible; the times look like {unit}",
+                name,
+                "Give --times or --dt in seconds.",
+            )
         if step > 60:
             warnings.append(f"{name}: median frame time {step:g} s is long; are the times in milliseconds?")
         if step < 0.2:

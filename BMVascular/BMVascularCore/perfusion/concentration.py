@@ -4,12 +4,18 @@ import numpy as np
 
 from BMVascularCore.errors import InputError
 
+_NEWTON_STEPS = 30
+_NEWTON_TOLERANCE_MM = 1e-11
 
-def signal_to_concentration(signal, baseline, t10_s, flip_rad, tr_s, relaxivity):
+
+def signal_to_concentration(
+    signal, baseline, t10_s, flip_rad, tr_s, relaxivity, te_s=0.0, r2s_relaxivity=0.0
+):
     """Concentration from the signal relative to its baseline.
 
     ``k = S/S_base (1 - E10)/(1 - cos a E10)``, ``E1 = (1 - k)/(1 - cos a k)``, ``R1 = -ln E1 / TR``,
-    ``C = (R1 - 1/T10) / r1``. T2* effects are taken as nil.
+    ``C = (R1 - 1/T10) / r1``. With an echo time and an r2* the decay ``exp(-TE r2* C)`` is part of the
+    signal, and C is the root on the rising side of the signal curve, found by Newton's method.
 
     Parameters
     ----------
@@ -22,6 +28,10 @@ def signal_to_concentration(signal, baseline, t10_s, flip_rad, tr_s, relaxivity)
     tr_s : float
     relaxivity : float
         r1 in 1/(s mM).
+    te_s : float
+        Echo time; 0 takes T2* effects as nil.
+    r2s_relaxivity : float
+        r2* in 1/(s mM); 0 takes T2* effects as nil.
 
     Returns
     -------
@@ -40,16 +50,45 @@ def signal_to_concentration(signal, baseline, t10_s, flip_rad, tr_s, relaxivity)
         e1 = (1 - k) / (1 - cosine * k)
         # k >= 1 asks for E1 <= 0; k <= 0 for R1 <= 0: no concentration explains either
         e1 = np.where((k > 0) & (k < 1) & (e1 > 0), e1, np.nan)
-        return (-np.log(e1) / tr_s - 1 / t10) / relaxivity
+        conc = (-np.log(e1) / tr_s - 1 / t10) / relaxivity
+    if te_s > 0 and r2s_relaxivity > 0:
+        conc = _with_decay(
+            conc,
+            np.log(k, where=k > 0, out=np.full(k.shape, np.nan)),
+            cosine,
+            t10,
+            tr_s,
+            relaxivity,
+            te_s * r2s_relaxivity,
+        )
+    return conc
 
 
-def check_protocol(tr_s, flip_deg, relaxivity):
+def _with_decay(conc, log_k, cosine, t10, tr_s, relaxivity, decay_per_mM):
+    """Add T2* decay: root of ``ln k(C) - decay C = ln k``, a concave function that rises up to its top.
+
+    Without decay C is too low wherever it is positive, and on the rising side of a concave function
+    Newton's steps from below never pass the root. Where the slope turns there is none.
+    """
+    for _ in range(_NEWTON_STEPS):
+        e1 = np.exp(-tr_s * (1 / t10 + relaxivity * conc))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = np.log((1 - e1) / (1 - cosine * e1)) - decay_per_mM * conc - log_k
+            slope = tr_s * relaxivity * e1 * (1 / (1 - e1) - cosine / (1 - cosine * e1)) - decay_per_mM
+            step = np.where(slope > 0, value / slope, np.nan)
+        conc = conc - step
+        if not (np.abs(step) > _NEWTON_TOLERANCE_MM).any():
+            return conc
+    return np.where(np.abs(step) > 1e-6, np.nan, conc)
+
+
+def check_protocol(tr_s, flip_deg, relaxivity, te_s=None, r2s_relaxivity=0.0):
     """Refuse scan parameters that cannot be true.
 
     Raises
     ------
     InputError
-        Missing or implausible repetition time, flip angle or relaxivity.
+        Missing or implausible repetition time, flip angle or relaxivity, or r2* without an echo time.
     """
     if tr_s is None or flip_deg is None:
         raise InputError(
@@ -70,6 +109,18 @@ def check_protocol(tr_s, flip_deg, relaxivity):
     if not 0.5 <= relaxivity <= 60.0:
         raise InputError(
             f"relaxivity {relaxivity:g} /s/mM is implausible", "--relaxivity", "Typical is 3 to 8 /s/mM."
+        )
+    if not 0 <= r2s_relaxivity <= 200:
+        raise InputError(
+            f"r2* of {r2s_relaxivity:g} /s/mM is implausible", "--r2star", "Typical is 5 to 90 /s/mM."
+        )
+    if r2s_relaxivity > 0 and te_s is None:
+        raise InputError("needs the echo time", "--r2star", "Give --te (ms) too.")
+    if te_s is not None and not 1e-4 <= te_s < tr_s:
+        raise InputError(
+            f"echo time {te_s * 1000:g} ms does not lie between 0.1 ms and the repetition time",
+            "--te",
+            "Give milliseconds, for example 1.7.",
         )
 
 

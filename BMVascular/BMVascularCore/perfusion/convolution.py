@@ -5,6 +5,8 @@ has a closed form on every interval, whatever the spacing, and its derivatives b
 Nothing is sampled on a finer grid and nothing depends on the frame time.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 # below this k*dt the closed forms lose digits to cancellation and the power series takes over
@@ -38,6 +40,15 @@ def _series(x, n):
     return total
 
 
+class Place(NamedTuple):
+    """Times on a curve: the sample before, the time since (one a row where it is the same), and whether
+    the curve has begun."""
+
+    cell: np.ndarray
+    offset: np.ndarray
+    inside: np.ndarray
+
+
 class PlasmaCurve:
     """Concentration in plasma, linear between samples, zero before the first, held after the last.
 
@@ -56,28 +67,32 @@ class PlasmaCurve:
         self.slopes = np.append(np.diff(self.values) / steps, 0.0)
         self._areas = np.append(0.0, np.cumsum(steps * (self.values[1:] + self.values[:-1]) / 2))
 
-    def _place(self, query):
+    def place(self, query):
+        """Where any times lie on the curve; the methods take the result in place of the times."""
         query = np.asarray(query, float)
         cell = np.searchsorted(self.times, query, side="right") - 1
         inside = cell >= 0
         cell = np.maximum(cell, 0)
-        return cell, np.where(inside, query - self.times[cell], 0.0), inside
+        return Place(cell, np.where(inside, query - self.times[cell], 0.0), inside)
 
     def value(self, query):
         """Concentration at any times."""
-        cell, offset, inside = self._place(query)
+        cell, offset, inside = self._placed(query)
         return np.where(inside, self.values[cell] + self.slopes[cell] * offset, 0.0)
 
     def slope(self, query):
         """Time derivative at any times (from the right at a sample)."""
-        cell, _, inside = self._place(query)
+        cell, _, inside = self._placed(query)
         return np.where(inside, self.slopes[cell], 0.0)
 
     def integral(self, query):
         """Area from the start to any times."""
-        cell, offset, inside = self._place(query)
+        cell, offset, inside = self._placed(query)
         area = self._areas[cell] + offset * (self.values[cell] + self.slopes[cell] * offset / 2)
         return np.where(inside, area, 0.0)
+
+    def _placed(self, query):
+        return query if isinstance(query, Place) else self.place(query)
 
     def exponential(self, k, query, order=0):
         """Convolution with ``exp(-k t)`` and its moments.
@@ -86,7 +101,7 @@ class PlasmaCurve:
         ----------
         k : ndarray, shape (m,)
             Rates, zero or more.
-        query : ndarray, shape (t,) or (m, t)
+        query : ndarray, shape (t,) or (m, t), or Place
             Times at which to give the result; rows may differ (one arrival delay per row).
         order : int
             Also give ``int s^n exp(-k s) cp(t - s) ds`` for n up to this; the derivative by ``k`` of
@@ -99,9 +114,9 @@ class PlasmaCurve:
         """
         k = np.asarray(k, float)[:, None]
         states = self._states(k, order)
-        cell, offset, inside = self._place(query)
+        cell, offset, inside = self._placed(query)
         rows = np.arange(len(k))[:, None]
-        start = [state[rows, cell] for state in states]
+        start = [state[cell, rows] for state in states]
         decay, moments = _moments(k, offset, order + 1)
         left, slope = self.values[cell], self.slopes[cell]
         return _advance(start, decay, moments, offset, left + slope * offset, slope, inside)
@@ -113,13 +128,13 @@ class PlasmaCurve:
         pieces = [_moments(k[:, 0], np.full(len(k), step), order + 1) for step in unique]
         if len(k) == 1:
             return self._states_of_one(steps.tolist(), which.tolist(), pieces, order)
-        states = [np.zeros((len(k), len(self.times))) for _ in range(order + 1)]
+        states = [np.zeros((len(self.times), len(k))) for _ in range(order + 1)]
         for i, step in enumerate(steps):
             decay, moments = pieces[which[i]]
-            start = [state[:, i] for state in states]
-            ends = _advance(start, decay, moments, step, self.values[i + 1], self.slopes[i], 1.0)
+            start = [state[i] for state in states]
+            ends = _advance(start, decay, moments, step, self.values[i + 1], self.slopes[i])
             for state, end in zip(states, ends, strict=True):
-                state[:, i + 1] = end
+                state[i + 1] = end
         return states
 
     def _states_of_one(self, steps, which, pieces, order):
@@ -129,11 +144,11 @@ class PlasmaCurve:
         states = [[0.0] * (order + 1)]
         for i, step in enumerate(steps):
             decay, moments = pieces[which[i]]
-            states.append(_advance(states[-1], decay, moments, step, ends[i + 1], slopes[i], 1.0))
-        return list(np.array(states).T[:, None])
+            states.append(_advance(states[-1], decay, moments, step, ends[i + 1], slopes[i]))
+        return list(np.array(states).T[:, :, None])
 
 
-def _advance(start, decay, moments, step, end_value, slope, inside):
+def _advance(start, decay, moments, step, end_value, slope, inside=None):
     """Carry the convolutions over one linear piece (shift of moments, plus the new piece)."""
     result = []
     for n in range(len(start)):
@@ -142,5 +157,49 @@ def _advance(start, decay, moments, step, end_value, slope, inside):
             shifted = start[1] + step * start[0]
         elif n == 2:
             shifted = start[2] + step * (2.0 * start[1] + step * start[0])
-        result.append(inside * (decay * shifted + end_value * moments[n] - slope * moments[n + 1]))
+        end = decay * shifted + end_value * moments[n] - slope * moments[n + 1]
+        result.append(end if inside is None else np.where(inside, end, 0.0))
     return result
+
+
+class Lattice:
+    """Frames that fall on the samples of an evenly sampled curve, all shifted by the same delay.
+
+    Then the time since the sample before is the same for all frames, and the costly closed forms are
+    needed once for each delay instead of once for each frame.
+
+    Parameters
+    ----------
+    curve : PlasmaCurve
+        Held after its last sample, so it is continued there as far as the delays need it.
+    times : ndarray, shape (t,)
+    earliest : float
+        The smallest delay.
+    """
+
+    def __init__(self, curve, times, earliest):
+        self.step = (curve.times[-1] - curve.times[0]) / (len(curve.times) - 1)
+        more = int(np.ceil((times[-1] - earliest - curve.times[-1]) / self.step)) + 1
+        if more > 0:
+            end = curve.times[-1] + self.step * np.arange(1, more + 1)
+            values = np.append(curve.values, np.full(more, curve.values[-1]))
+            curve = PlasmaCurve(np.append(curve.times, end), values)
+        self.curve = curve
+        self._number = np.round((times - times[0]) / self.step).astype(int)
+        self._first = (times[0] - curve.times[0]) / self.step
+
+    @staticmethod
+    def fits(curve, times):
+        """Whether the curve is even and the frames are whole numbers of its steps apart."""
+        step = (curve.times[-1] - curve.times[0]) / (len(curve.times) - 1)
+        number = (times - times[0]) / step
+        even = np.abs(np.diff(curve.times) / step - 1).max() < 1e-6
+        return even and np.abs(number - np.round(number)).max() < 1e-6
+
+    def place(self, delay):
+        """Places of all frames for delays (v,)."""
+        position = self._first - delay / self.step
+        base = np.floor(position)
+        cell = base.astype(int)[:, None] + self._number
+        inside = cell >= 0
+        return Place(np.maximum(cell, 0), (position - base)[:, None] * self.step, inside)

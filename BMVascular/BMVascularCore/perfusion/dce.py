@@ -7,7 +7,16 @@ import numpy as np
 from BMVascularCore.errors import InputError
 from BMVascularCore.perfusion.chunks import pieces
 from BMVascularCore.perfusion.concentration import bolus_arrival, signal_to_concentration
-from BMVascularCore.perfusion.dce_settings import FLAGS, MODEL_INDEX, UNITS, USABLE, DceResult, DceSettings
+from BMVascularCore.perfusion.dce_settings import (
+    FLAGS,
+    MODEL_INDEX,
+    UNITS,
+    USABLE,
+    DceResult,
+    DceSettings,
+    candidates,
+)
+from BMVascularCore.perfusion.frames import without_lost_frames
 from BMVascularCore.perfusion.input_function import choose_input_function
 from BMVascularCore.perfusion.kinetics import KineticFitter
 from BMVascularCore.perfusion.methods_text import describe_dce
@@ -50,6 +59,8 @@ def run_dce(series, settings, t1_s=None, mask=None, aif=None, progress=None, aif
         Settings that cannot work, shapes that differ, no voxel to analyse, an input function that
         holds no bolus.
     """
+    inside = None if mask is None else np.asarray(mask, bool)
+    series = without_lost_frames(series, inside, not settings.concentration, settings.baseline)
     settings.check(len(series.times_s), t1_s is not None)
     work = DceWork(series, settings, t1_s, mask, b1)
     progress = progress or silent
@@ -152,6 +163,7 @@ class DceWork:
                 np.broadcast_to(flip, base.shape),
                 self.settings.tr_s,
                 self.settings.relaxivity,
+                *self.settings.decay,
             )
             flags[~np.isfinite(curves).all(axis=1)] = 5
             plausible = (t10 > _T1_PLAUSIBLE_S[0]) & (t10 < _T1_PLAUSIBLE_S[1])
@@ -187,7 +199,13 @@ def _enhancing_curve(flat, index, limit=20000):
     curves = curves[:, np.isfinite(curves).all(axis=0)]
     if curves.shape[1] == 0:
         raise InputError("holds no voxel with finite values", "series", "Export the series again.")
-    rise = curves.max(axis=0) - np.median(curves[: max(2, len(curves) // 10)], axis=0)
+    before = np.median(curves[: max(2, len(curves) // 10)], axis=0)
+    rise = curves.max(axis=0) - before
+    # voxels of mere noise jump from frame to frame by as much as they rise for more than a moment
+    jumps = np.abs(np.diff(curves, axis=0)).mean(axis=0)
+    steady = jumps < 0.15 * (np.quantile(curves, 0.8, axis=0) - before)
+    if steady.any():
+        curves, rise = curves[:, steady], rise[steady]
     return np.median(curves[:, rise >= np.quantile(rise, 0.9)], axis=1)
 
 
@@ -309,7 +327,13 @@ def _finish(work, source, maps):
         source.plasma_mM,
         source.name,
         work.warnings,
-        describe_dce(work.settings, source, work.baseline, work.t1 is not None),
+        describe_dce(
+            work.settings,
+            source,
+            work.baseline,
+            work.t1 is not None,
+            candidates(work.series.times_s, work.settings.fit_delay),
+        ),
         valid,
         source.quality,
         source.mask,

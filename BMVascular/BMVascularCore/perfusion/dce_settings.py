@@ -40,6 +40,21 @@ FLAGS = {
 USABLE = (0, 8)
 
 
+# slower frames cannot tell plasma flow from permeability
+EXCHANGE_FRAME_S = 2.0
+
+
+def candidates(times_s, fit_delay):
+    """Models among which "auto" chooses, simplest first.
+
+    The exchange model needs frames of 2 s or less. It is left out with a fitted delay: both explain the
+    first seconds of a curve.
+    """
+    names = ["none", "vp", "patlak", "etofts"]
+    fast = len(times_s) > 8 and float(np.median(np.diff(times_s))) <= EXCHANGE_FRAME_S
+    return [*names, "2cxm"] if fast and not fit_delay else names
+
+
 @dataclass(frozen=True)
 class DceSettings:
     """How to analyse a DCE series.
@@ -53,6 +68,10 @@ class DceSettings:
         One T1 for all voxels, where no map is given.
     relaxivity : float
         r1 in 1/(s mM).
+    te_s : float, optional
+        Echo time of the dynamic scan; needed with ``r2s_relaxivity``.
+    r2s_relaxivity : float
+        r2* in 1/(s mM); 0 takes T2* effects as nil.
     hematocrit : float
         Of large vessels.
     concentration : bool
@@ -76,6 +95,8 @@ class DceSettings:
     flip_deg: float | None = None
     t10_s: float | None = None
     relaxivity: float = 4.5
+    te_s: float | None = None
+    r2s_relaxivity: float = 0.0
     hematocrit: float = DEFAULT_HEMATOCRIT
     concentration: bool = False
     aif_is_plasma: bool = False
@@ -85,6 +106,11 @@ class DceSettings:
     fit_delay: bool = False
     delay_range_s: tuple = (-3.0, 10.0)
     chunk: int | None = None
+
+    @property
+    def decay(self):
+        """Echo time and r2* for the signal equation."""
+        return (self.te_s or 0.0, self.r2s_relaxivity)
 
     def check(self, n_frames, has_t1):
         """Refuse settings that cannot work on a series of so many frames.
@@ -112,7 +138,7 @@ class DceSettings:
         if not self.delay_range_s[0] < self.delay_range_s[1]:
             raise InputError("delay range is empty", "delay", "Give two increasing seconds.")
         if not self.concentration and (has_t1 or self.t10_s is not None):
-            check_protocol(self.tr_s, self.flip_deg, self.relaxivity)
+            check_protocol(self.tr_s, self.flip_deg, self.relaxivity, self.te_s, self.r2s_relaxivity)
             if not has_t1 and self.t10_s is not None and not 0.1 <= self.t10_s <= 6:
                 raise InputError(f"T1 of {self.t10_s:g} s is implausible", "--t10", "Give seconds.")
         if self.baseline is not None and not 0 <= self.baseline[0] < self.baseline[1] <= n_frames:

@@ -7,6 +7,7 @@ import numpy as np
 from BMVascularCore.perfusion import dsc_masks, dsc_report
 from BMVascularCore.perfusion.dsc_settings import DscSettings
 from BMVascularCore.perfusion.dsc_steps import DscRun
+from BMVascularCore.perfusion.frames import without_lost_frames
 from BMVascularCore.progress import silent
 
 __all__ = ["UNITS", "DscResult", "DscSettings", "run_dsc"]
@@ -105,6 +106,8 @@ def run_dsc(series, settings, mask=None, exclude=None, aif=None, nawm=None, seco
     Cancelled
         When the progress callable says so.
     """
+    if second is None:
+        series = without_lost_frames(series, None, settings.input == "signal", settings.baseline)
     run = DscRun(series, settings, mask, exclude, nawm, second, progress or silent)
     maps = run.go(aif)
     flags = np.where(run.brain, run.sorted.flags, 0).astype(np.uint16)

@@ -88,7 +88,7 @@ def _check_echo(te_ms, option):
         raise InputError(
             "the echo time is not known", option, "Give --te in milliseconds, for example --te 30."
         )
-    if not np.isfinite(te_ms) or te_ms <= 0 or te_ms > 500:
+    if not np.isfinite(te_ms) or te_ms < 0.5 or te_ms > 500:
         raise InputError(f"{te_ms:g} ms is no echo time", option, "Give it in milliseconds, for example 30.")
 
 

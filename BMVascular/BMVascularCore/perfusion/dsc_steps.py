@@ -163,14 +163,17 @@ class DscRun:
         if reader.recovery_note and self.settings.input == "signal":
             self.warnings.append(reader.recovery_note)
         voxels = np.flatnonzero(self.brain)
-        parts = []
+        # filled in place: joining parts would hold every number twice
+        numbers = {}
         for block in blocks_of(len(voxels), self.settings.chunk_voxels, progress, "Reading the first pass"):
             chosen = voxels[block]
             raw = self.source.raw(chosen)
-            parts.append(reader.read(chosen, raw, self.source.of(chosen, raw)))
-        self.first_pass = FirstPass(
-            **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(FirstPass)}
-        )
+            part = reader.read(chosen, raw, self.source.of(chosen, raw))
+            for name in (field.name for field in fields(FirstPass)):
+                values = getattr(part, name)
+                kind = np.float32 if values.dtype.kind == "f" else values.dtype
+                numbers.setdefault(name, np.empty(len(voxels), kind))[block] = values
+        self.first_pass = FirstPass(**numbers)
         self.sorted = dsc_masks.sort_voxels(
             self.first_pass, self.shape, self.geometry, self.exclude, self.settings.input == "signal"
         )
@@ -241,18 +244,19 @@ class DscRun:
         where = np.flatnonzero(measurable)
         names = ["area"] + (["k1", "k2", "k2_cv", "leakage_model", "dominates"] if model else [])
         names += ["flow", "tmax"] if flow else []
-        out = {name: np.full(len(voxels), np.nan) for name in names}
+        out = {name: np.full(len(voxels), np.nan, np.float32) for name in names}
         for block in blocks_of(len(where), settings.chunk_voxels, progress, "Fitting leakage and flow"):
             at = where[block]
             curves = self.source.of(voxels[at])
-            out["area"][at] = self.first_pass.area[at]
+            area = self.first_pass.area[at].astype(np.float64)
             if model is not None:
                 fit = model.fit(curves)
                 out["k1"][at], out["k2"][at], out["k2_cv"][at] = fit.k1, fit.k2, fit.k2_cv
                 out["leakage_model"][at], out["dominates"][at] = fit.model, fit.dominates
-                out["area"][at] += fit.k2 * fit.area_per_k2
+                area += fit.k2 * fit.area_per_k2
                 if flow is not None:
                     curves = (curves + model.leakage_term(fit)).astype(self.source.dtype)
+            out["area"][at] = area
             if flow is not None:
                 self._measure_flow(flow, curves, out, at)
         return self._to_maps(out)
@@ -323,8 +327,7 @@ class DscRun:
     def _normalise(self, maps):
         lesion = self.sorted.enhancing if self.exclude is None else self.exclude
         usable = (self.sorted.flags & dsc_masks.NOT_USABLE) == 0
-        baseline = self._image(self.first_pass.s0)
-        self.plane = normalisation.find_midplane(baseline, self.brain, self.geometry)
+        self.plane = normalisation.find_midplane(self._image(self.first_pass.s0), self.brain, self.geometry)
         if self.given_nawm is not None:
             inside = self.given_nawm & self.brain & usable
             if not inside.any():

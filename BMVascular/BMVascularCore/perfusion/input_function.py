@@ -9,6 +9,9 @@ from BMVascularCore.perfusion.concentration import bolus_arrival, signal_to_conc
 from BMVascularCore.perfusion.population_aif import AIF_SOURCES, blood_to_plasma, plasma_curve
 from BMVascularCore.perfusion.vif import find_vif, vessel_curve
 
+# a tenth of a usual dose still peaks above this
+_LEAST_PEAK_MM = 0.2
+
 
 @dataclass
 class InputFunction:
@@ -57,7 +60,15 @@ def choose_input_function(series, settings, mask, baseline, aif=None, aif_mask=N
         A curve that holds no bolus, does not overlap the series, or a vessel that cannot be found.
     """
     if aif is not None:
-        return _given(series, settings, aif)
+        source = _given(series, settings, aif)
+        at_frames = np.interp(series.times_s, source.times_s, source.plasma_mM, left=0.0)
+        if at_frames.max() < 0.05 * source.plasma_mM.max():
+            raise InputError(
+                "has its bolus outside the frames of the series",
+                "input function",
+                "Give both in seconds on the same clock.",
+            )
+        return source
     if aif_mask is not None:
         return _measured(series, settings, baseline, np.asarray(aif_mask, bool), "given vessel mask", None)
     if settings.population_aif is not None:
@@ -120,8 +131,9 @@ def _check_plasma(source):
 
 
 def _population(series, settings, arrival_s):
-    # finer than the frames, so that the first pass keeps its shape between them
-    step = min(1.0, float(np.min(np.diff(series.times_s))))
+    # finer than the frames, so that the first pass keeps its shape between them; a whole part of even frames
+    frame = float(np.median(np.diff(series.times_s)))
+    step = frame / np.ceil(frame)
     times = np.arange(series.times_s[0], series.times_s[-1] + step, step)
     plasma = plasma_curve(settings.population_aif, times, arrival_s, settings.hematocrit)
     name = f"population function ({AIF_SOURCES[settings.population_aif][1]})"
@@ -149,6 +161,13 @@ def _measured(series, settings, baseline, vessel, name, found):
         blood = _unsaturated(_blood_concentration(signal, settings, baseline), times, warnings)
     plasma = blood_to_plasma(blood, settings.hematocrit)
     source = InputFunction(times, plasma, name, warnings, signal, vessel, quality)
+    if plasma.max() < _LEAST_PEAK_MM:
+        raise InputError(
+            f"measured in the series it reaches only {plasma.max():.2g} mM, so the series shows no bolus in a "
+            "vessel, or starts after it",
+            "input function",
+            "Check repetition time and flip angle, or give --aif or --population-aif.",
+        )
     _check_plasma(source)
     return source
 
@@ -161,6 +180,7 @@ def _blood_concentration(signal, settings, baseline):
         np.radians(settings.flip_deg),
         settings.tr_s,
         settings.relaxivity,
+        *settings.decay,
     )[0]
 
 

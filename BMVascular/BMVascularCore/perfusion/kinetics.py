@@ -5,7 +5,7 @@ import numpy as np
 from BMVascularCore.perfusion import nonlinear, separable
 from BMVascularCore.perfusion.chunks import by_blocks
 from BMVascularCore.perfusion.convolution import PlasmaCurve
-from BMVascularCore.perfusion.dce_settings import MODEL_INDEX, N_PARAMETERS
+from BMVascularCore.perfusion.dce_settings import MODEL_INDEX, N_PARAMETERS, candidates
 from BMVascularCore.perfusion.nonlinear import CurveModel
 from BMVascularCore.perfusion.selection import choose
 
@@ -37,13 +37,13 @@ class KineticFitter:
         self.plasma = self.curve.value(self.times_min)
         self.area = self.curve.integral(self.times_min)
         self.delays_min = np.asarray(delay_range_s, float) / 60.0 if fit_delay else None
-        self._tables = {}
+        self._table = self._grids = None
 
-    def table(self, delay_min=0.0):
-        """Shared table of model curves at one arrival delay, made when first needed."""
-        if delay_min not in self._tables:
-            self._tables[delay_min] = separable.build_table(self.curve, self.times_min - delay_min)
-        return self._tables[delay_min]
+    def table(self):
+        """Shared table of model curves, made when first needed."""
+        if self._table is None:
+            self._table = separable.build_table(self.curve, self.times_min)
+        return self._table
 
     def fit(self, curves, progress=None):
         """Fit curves.
@@ -110,23 +110,33 @@ class KineticFitter:
     def _fit_nonlinear(self, name, curves):
         table = self.table() if self.delays_min is None else None
         model = CurveModel(name, self.curve, self.times_min, self.delays_min, table)
-        delays = [0.0]
-        if self.delays_min is not None:
-            low, high = self.delays_min
-            delays = np.linspace(low, high, 1 + int(np.ceil((high - low) / _DELAY_STEP_MIN - 1e-9)))
-        tables = [(delay, self.table(float(delay))) for delay in delays]
-        return nonlinear.fit_block(model, tables, curves)
+        if self._grids is None:
+            self._grids = [nonlinear.table_grid(table)] if table is not None else self._delay_grids()
+        return nonlinear.fit_block(model, self._grids, curves)
+
+    def _delay_grids(self):
+        low, high = self.delays_min
+        delays = np.linspace(low, high, 1 + int(np.ceil((high - low) / _DELAY_STEP_MIN - 1e-9)))
+        return nonlinear.rate_grids(self.curve, self.times_min, delays)
 
     def _fit_auto(self, curves):
         """Fit the nested candidates and keep the one with the smallest AICc."""
-        fits = {name: self._fit_model(name, curves) for name in ("none", "vp", "patlak", "etofts")}
+        names = candidates(60.0 * self.times_min, self.delays_min is not None)
+        fits = {name: self._fit_model(name, curves) for name in names}
         # an absent pathway is zero by the chosen model; rates that it does not define stay NaN
         zero = np.zeros(len(curves))
         fits["none"].update(ktrans=zero, vp=zero)
         fits["vp"].update(ktrans=zero)
         residuals = {name: fit["rss"] for name, fit in fits.items()}
         residuals["etofts"] = np.where(self._told_from_plasma(fits["etofts"]), residuals["etofts"], np.inf)
-        best = choose(residuals, curves.shape[1], N_PARAMETERS)
+        if "2cxm" in fits:
+            # where it fell back to uptake only, the simpler models say the same with a washout
+            whole = np.isfinite(fits["2cxm"]["ve"])
+            residuals["2cxm"] = np.where(whole & ~fits["2cxm"]["bound"], residuals["2cxm"], np.inf)
+        # a fitted delay is a parameter, too; the plasma curve alone is taken as it is
+        late = 0 if self.delays_min is None else 1
+        numbers = {name: N_PARAMETERS[name] + late * (name in ("patlak", "etofts")) for name in fits}
+        best = choose(residuals, curves.shape[1], numbers)
         result = {}
         for key in sorted({key for fit in fits.values() for key in fit} - {"ps", "se_ps"}):
             blank = np.zeros(len(curves), bool) if key == "bound" else np.full(len(curves), np.nan)

@@ -3,14 +3,22 @@
 Parameters are bounded where they have a meaning (volumes, flows), not in the shape of the curves.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from BMVascularCore.perfusion import separable
+from BMVascularCore.perfusion.convolution import Lattice
 from BMVascularCore.perfusion.refine import refine
 from BMVascularCore.perfusion.selection import aicc
 
 FLOW_MAX_PER_MIN = 5.0
-_PAIR_STRIDE = 6
+_PAIR_STRIDE = 12
+_GRID = 27
+_FEW_STEPS = 6
+_MOST_STEPS = 60
+_MANY_STEPS = 200
+_HOPELESS = 1.3
 _LEAST = 1e-6
 _RESTART_MIN = 0.4 / 60.0
 
@@ -22,6 +30,44 @@ _BOXES = {
     "etofts": (("kep", "ve", "vp"), (2e-4, 0, 0), (120, 1, 1)),
     "2cxm": (("fp", "ps", "ve", "vp"), (_LEAST, _LEAST, 1e-4, 1e-4), (FLOW_MAX_PER_MIN, 5, 1, 1)),
 }
+
+
+@dataclass
+class RateGrid:
+    """Model curves on a coarse grid of rates at one arrival delay, from which the fits start.
+
+    Attributes
+    ----------
+    delay : float
+        Minutes.
+    rates : ndarray, shape (g,)
+    atoms : ndarray, shape (g, t)
+        Convolutions, on the frames or in the basis of a table.
+    plasma, area : ndarray, shape (t,)
+        The plasma curve and its running integral (None where not needed).
+    """
+
+    delay: float
+    rates: np.ndarray
+    atoms: np.ndarray
+    plasma: np.ndarray
+    area: np.ndarray | None = None
+
+
+def rate_grids(curve, times_min, delays_min):
+    """Grids on the frames for several delays; the curve is convolved once for all of them."""
+    rates = np.exp(np.linspace(*np.log(separable.KEP_RANGE_PER_MIN), _GRID))
+    place = curve.place((times_min[None, :] - np.asarray(delays_min)[:, None]).ravel())
+    shape = (len(rates), len(delays_min), len(times_min))
+    atoms = curve.exponential(rates, place)[0].reshape(shape).transpose(1, 0, 2)
+    plasma, area = (part(place).reshape(shape[1:]) for part in (curve.value, curve.integral))
+    parts = zip(delays_min, np.ascontiguousarray(atoms), plasma, area, strict=True)
+    return [RateGrid(float(delay), rates, *part) for delay, *part in parts]
+
+
+def table_grid(table):
+    """The same from the shared table without delay, in its basis."""
+    return RateGrid(0.0, np.exp(table.x[::_PAIR_STRIDE]), table.atoms[0, ::_PAIR_STRIDE], table.plasma)
 
 
 class CurveModel:
@@ -43,8 +89,11 @@ class CurveModel:
         self.table = table
         self.name, self.curve, self.times = name, curve, times_min
         names, lower, upper = _BOXES[name]
-        self.delays = delays_min
+        self.delays, self.lattice = delays_min, None
         if delays_min is not None:
+            if Lattice.fits(curve, times_min):
+                self.lattice = Lattice(curve, times_min, delays_min[0])
+                self.curve = self.lattice.curve
             names, lower, upper = (*names, "delay"), (*lower, delays_min[0]), (*upper, delays_min[1])
         self.names = names
         self.lower, self.upper = np.array(lower, float), np.array(upper, float)
@@ -56,9 +105,11 @@ class CurveModel:
             model, columns, _ = self._exchange(theta, query, plasma)
             return model, np.stack(columns, axis=1)
         if self.delays is None:
-            query = np.broadcast_to(self.times, (len(theta), len(self.times)))
+            query = self.curve.place(np.broadcast_to(self.times, (len(theta), len(self.times))))
+        elif self.lattice is not None:
+            query = self.lattice.place(theta[:, -1])
         else:
-            query = self.times[None, :] - theta[:, -1:]
+            query = self.curve.place(self.times[None, :] - theta[:, -1:])
         plasma = self.curve.value(query)
         build = {"patlak": self._patlak, "2cxm": self._exchange}.get(self.name, self._tofts)
         model, columns, rate = build(theta, query, plasma)
@@ -137,14 +188,14 @@ def exchange_parameters(a, b, fast, slow):
     return np.stack([flow, ps, ps * te, flow * mean], axis=1)
 
 
-def fit_block(model, tables, curves):
+def fit_block(model, grids, curves):
     """Fit a block of curves from the shared grid, then refine.
 
     Parameters
     ----------
     model : CurveModel
-    tables : list of (delay_min, KepTable)
-        One entry at delay 0 when no delay is fitted.
+    grids : list of RateGrid
+        One entry when no delay is fitted.
     curves : ndarray, shape (v, t)
 
     Returns
@@ -152,16 +203,19 @@ def fit_block(model, tables, curves):
     dict of ndarray, shape (v,)
         Parameters, ``se_*``, ``rss``, ``bound``.
     """
-    start = _start(model, tables, curves)
     data, rest = curves, 0.0
     if model.table is not None:
         data = curves @ model.table.basis
         rest = np.einsum("vt,vt->v", curves, curves) - np.einsum("vr,vr->v", data, data)
-    solution = refine(model.evaluate, data, start, model.lower, model.upper, rest)
+    start = _start(model, grids, data, _grid_point)
+    # the valley between flow and permeability is long; without a delay a step along it is cheap
+    steps = _MANY_STEPS if model.name == "2cxm" and model.delays is None else _MOST_STEPS
+    solution = refine(model.evaluate, data, start, model.lower, model.upper, rest, steps)
     if model.name == "2cxm":
         if model.delays is not None:
             solution = _other_delays(model, data, rest, solution)
-        return _exchange_or_uptake(model, data, rest, start, solution, curves.shape[1])
+        uptake = _start(model, grids, data, _uptake_point)
+        return _exchange_or_uptake(model, data, rest, uptake, solution, curves.shape[1])
     theta, rss, normal = solution
     return _report(model, theta, rss, normal, curves.shape[1])
 
@@ -187,10 +241,16 @@ def _exchange_or_uptake(model, data, rest, start, solution, n_times):
     """
     lower, upper = model.lower.copy(), model.upper.copy()
     lower[2] = upper[2] - 1e-9
-    start = start.copy()
-    start[:, 1] = np.minimum(start[:, 1], 0.02)
-    uptake = refine(model.evaluate, data, start, lower, upper, rest)
+    uptake = refine(model.evaluate, data, start, lower, upper, rest, _FEW_STEPS)
     n = len(model.names)
+    # the rest of the way only where the simpler model may still win
+    handicap = np.exp((aicc(1.0, n_times, n) - aicc(1.0, n_times, n - 1)) / n_times)
+    rows = np.flatnonzero(uptake[1] < _HOPELESS * handicap * solution[1])
+    some = rest[rows] if np.ndim(rest) else rest
+    for all_rows, few in zip(
+        uptake, refine(model.evaluate, data[rows], uptake[0][rows], lower, upper, some), strict=True
+    ):
+        all_rows[rows] = few
     simple = aicc(uptake[1], n_times, n - 1) <= aicc(solution[1], n_times, n)
     fit = _report(model, *solution, n_times)
     plain = _report(model, *uptake, n_times)
@@ -198,13 +258,13 @@ def _exchange_or_uptake(model, data, rest, start, solution, n_times):
     return {name: np.where(simple, plain[name], values) for name, values in fit.items()}
 
 
-def _start(model, tables, curves):
+def _start(model, grids, data, point):
     """Best point of the shared grid over delay and rates."""
     best = None
-    for delay, table in tables:
-        gain, theta = _grid_point(model.name, table, curves)
+    for grid in grids:
+        gain, theta = point(model.name, grid, data)
         if model.delays is not None:
-            theta = np.column_stack([theta, np.full(len(theta), delay)])
+            theta = np.column_stack([theta, np.full(len(theta), grid.delay)])
         if best is None:
             best = gain, theta
             continue
@@ -213,34 +273,32 @@ def _start(model, tables, curves):
     return best[1]
 
 
-def _grid_point(name, table, curves):
-    z = curves @ table.basis
-    c, cc = z @ table.plasma, float(table.plasma @ table.plasma)
+def _grid_point(name, grid, data):
     if name == "2cxm":
-        return _exchange_grid(table, z)
-    nodes = np.array([0]) if name == "patlak" else np.arange(0, len(table.x), _PAIR_STRIDE)
-    kep = np.exp(table.x[nodes])
-    aa, ac = table.products["aa"][0, nodes], table.products["ac"][0, nodes]
-    s = z @ table.atoms[0, nodes].T
-    a_max = np.full(len(nodes), 5.0) if name == "patlak" else np.minimum(kep, 5.0)
+        return _exchange_point(grid, data)
+    plasma, rates, atoms = grid.plasma, grid.rates, grid.atoms
+    a_max = np.minimum(rates, 5.0)
+    if name == "patlak":
+        atoms, a_max = grid.area[None], np.full(1, 5.0)
+    s, aa, ac = data @ atoms.T, np.einsum("gt,gt->g", atoms, atoms), atoms @ plasma
     v_max = 0.0 if name == "tofts" else 1.0
+    c, cc = data @ plasma, float(plasma @ plasma)
     a, v, gain = separable.box_least_squares(s, c[:, None], aa, ac, cc, a_max, v_max)
-    rows, node = np.arange(len(z)), np.argmax(gain, axis=1)
+    rows, node = np.arange(len(data)), np.argmax(gain, axis=1)
     a, v, gain = a[rows, node], v[rows, node], gain[rows, node]
     if name == "patlak":
         return gain, np.column_stack([a, v])
-    theta = [kep[node], a / kep[node]] + ([v] if name == "etofts" else [])
+    theta = [rates[node], a / rates[node]] + ([v] if name == "etofts" else [])
     return gain, np.column_stack(theta)
 
 
-def _exchange_grid(table, z):
+def _exchange_point(grid, data):
     """Best pair of rates on a coarse grid with both amplitudes positive."""
-    nodes = np.arange(0, len(table.x), _PAIR_STRIDE)
-    atoms = table.atoms[0, nodes]
-    s, gram, rate = z @ atoms.T, atoms @ atoms.T, np.exp(table.x[nodes])
-    best, theta = np.full(len(z), -np.inf), np.ones((len(z), 4))
-    rows = np.arange(len(z))
-    for i in range(1, len(nodes)):
+    atoms, rate = grid.atoms, grid.rates
+    s, gram = data @ atoms.T, atoms @ atoms.T
+    best, theta = np.full(len(data), -np.inf), np.ones((len(data), 4))
+    rows = np.arange(len(data))
+    for i in range(1, len(rate)):
         a, b, gain = separable.box_least_squares(
             s[:, i, None],
             s[:, :i],
@@ -254,10 +312,23 @@ def _exchange_grid(table, z):
         better = gain[rows, j] > best
         a = np.maximum(a[rows, j], 1e-4)
         b = np.maximum(b[rows, j], 1e-5)
-        candidate = exchange_parameters(a, b, np.full(len(z), rate[i]), rate[j])
+        candidate = exchange_parameters(a, b, np.full(len(data), rate[i]), rate[j])
         best = np.where(better, gain[rows, j], best)
         theta = np.where(better[:, None], candidate, theta)
     return best, theta
+
+
+def _uptake_point(_name, grid, data):
+    """Best single rate beside one that hardly washes out: almost the uptake model."""
+    atoms, rate = grid.atoms, grid.rates
+    s, ac = data @ atoms.T, atoms[1:] @ atoms[0]
+    size = np.einsum("gt,gt->g", atoms, atoms)
+    box = (FLOW_MAX_PER_MIN, FLOW_MAX_PER_MIN)
+    a, b, gain = separable.box_least_squares(s[:, 1:], s[:, :1], size[1:], ac, size[0], *box)
+    rows, node = np.arange(len(data)), np.argmax(gain, axis=1)
+    a, b = np.maximum(a[rows, node], 1e-4), np.maximum(b[rows, node], 1e-5)
+    slow = np.full(len(data), rate[0])
+    return gain[rows, node], exchange_parameters(a, b, rate[node + 1], slow)
 
 
 def _report(model, theta, rss, normal, n_times):

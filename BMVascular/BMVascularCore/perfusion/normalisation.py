@@ -12,6 +12,7 @@ from scipy import ndimage, optimize
 
 # Percentiles of rCBV over normal brain and the value each one has on the standard scale. The values are those
 # of a brain with 45 % white matter at 1 and 55 % grey matter at 2.3: they define the scale, nothing else.
+_REACHES_MM = (5.0, 10.0, 20.0, 30.0)
 STANDARD_PERCENTILES = (5.0, 25.0, 50.0, 75.0, 95.0)
 STANDARD_VALUES = (0.75, 1.0, 1.6, 2.3, 3.0)
 _SEARCH_POINTS = 4000
@@ -64,7 +65,7 @@ def find_midplane(image, mask, geometry):
     index = np.argwhere(mask)
     step = max(1, len(index) // _SEARCH_POINTS)
     points = geometry.points_of(index[::step])
-    centre = geometry.points_of(index).mean(axis=0)
+    centre = geometry.points_of(index.mean(axis=0)[None])[0]
     sigma = [3.0 / s if n > 1 else 0.0 for s, n in zip(geometry.spacing_kji_mm, image.shape, strict=True)]
     inside = np.where(mask & np.isfinite(image), image, 0.0).astype(np.float32)
     smooth = ndimage.gaussian_filter(inside, sigma, mode="constant")
@@ -200,7 +201,7 @@ def contralateral_white_matter(cbv, white, lesion, plane, geometry):
     opposite[white] = side * across > 2.0
     mirrored = _mark(geometry, plane.mirror(lesion_points[lesion_side * across < 0]), white.shape)
     distance = _distance_mm(mirrored, geometry)
-    for reach in (5.0, 10.0, 20.0, 30.0):
+    for reach in _REACHES_MM:
         near = opposite & (distance <= reach)
         if near.sum() * geometry.voxel_ml >= _WANTED_ML and near.sum() >= 50:
             where = f"contralateral white matter within {reach:g} mm of the mirrored lesion"
@@ -221,9 +222,17 @@ def _mark(geometry, points_mm, shape):
 
 
 def _distance_mm(mask, geometry):
+    """Distance to the mask as far as it is asked for, infinite beyond: the map covers only that box."""
+    out = np.full(mask.shape, np.inf, np.float32)
     if not mask.any():
-        return np.full(mask.shape, np.inf)
-    return ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_kji_mm)
+        return out
+    margin = [int(np.ceil(_REACHES_MM[-1] / s)) + 1 for s in geometry.spacing_kji_mm]
+    box = tuple(
+        slice(max(part.start - more, 0), part.stop + more)
+        for part, more in zip(ndimage.find_objects(mask.astype(np.uint8))[0], margin, strict=True)
+    )
+    out[box] = ndimage.distance_transform_edt(~mask[box], sampling=geometry.spacing_kji_mm)
+    return out
 
 
 def measure_nawm(cbv, mask, source, geometry, plane=None, both=None):
@@ -304,9 +313,11 @@ def standardise(cbv, normal):
     if not (np.diff(marks) > 0).all():
         return np.full(cbv.shape, np.nan, np.float32), tuple(marks.tolist())
     standard = np.asarray(STANDARD_VALUES)
-    out = np.interp(np.where(np.isfinite(cbv), cbv, marks[0]), marks, standard)
     # hot lesions lie above the last landmark: the scale of the whole histogram is carried on
     slope = (standard[-1] - standard[0]) / (marks[-1] - marks[0])
-    out = np.where(cbv > marks[-1], standard[-1] + (cbv - marks[-1]) * slope, out)
-    out = np.where(cbv < marks[0], standard[0] + (cbv - marks[0]) * slope, out)
-    return np.where(np.isfinite(cbv), out, np.nan).astype(np.float32), tuple(marks.tolist())
+    out = np.full(cbv.shape, np.nan, np.float32)
+    inside = np.isfinite(cbv)
+    values = cbv[inside].astype(np.float64)
+    beyond = np.maximum(values - marks[-1], 0) + np.minimum(values - marks[0], 0)
+    out[inside] = np.interp(values, marks, standard) + slope * beyond
+    return out, tuple(marks.tolist())

@@ -10,7 +10,7 @@ from BMVascularCore.errors import InputError
 
 DEFAULT_HEMATOCRIT = 0.42
 
-# CAPLEX-style short name -> (is plasma, reference)
+# short name -> (is plasma, reference)
 AIF_SOURCES = {
     "parker": (False, "Parker 2006, Magn Reson Med 56:993"),
     "georgiou": (False, "Georgiou 2019, Magn Reson Med 81:1808, constants refitted to the published curve"),

@@ -15,6 +15,7 @@ from BMVascularCore.perfusion.dce_settings import MODEL_INDEX, UNITS, USABLE
 from BMVascularCore.perfusion.dsc_masks import FLAGS as DSC_FLAGS
 from BMVascularCore.perfusion.dsc_masks import NOT_MEASURABLE
 from BMVascularCore.perfusion.dsc_steps import DscRun
+from BMVascularCore.perfusion.frames import without_lost_frames
 from BMVascularCore.perfusion.kinetics import KineticFitter
 from BMVascularCore.perfusion.relaxation import trapezoid_weights
 from BMVascularCore.progress import silent
@@ -90,6 +91,8 @@ class DscPreview:
     def __init__(
         self, series, settings, mask=None, exclude=None, aif=None, nawm=None, second=None, progress=None
     ):
+        if second is None:
+            series = without_lost_frames(series, None, settings.input == "signal", settings.baseline)
         self.run = DscRun(series, settings, mask, exclude, nawm, second, progress or silent)
         self.run.prepare(aif)
         self.model = self.run.leakage_model()
@@ -182,6 +185,8 @@ class DcePreview:
         self, series, settings, t1_s=None, mask=None, aif=None, progress=None, aif_mask=None, b1=None
     ):
         progress = progress or silent
+        inside = None if mask is None else np.asarray(mask, bool)
+        series = without_lost_frames(series, inside, not settings.concentration, settings.baseline)
         settings.check(len(series.times_s), t1_s is not None)
         progress(0.1, "Reading the baseline")
         self.work = DceWork(series, settings, t1_s, mask, b1)

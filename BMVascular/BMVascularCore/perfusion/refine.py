@@ -3,7 +3,7 @@
 import numpy as np
 
 _MOST_STEPS = 60
-_TOLERANCE = 1e-7
+_TOLERANCE = 1e-9
 
 
 def refine(evaluate, data, start, lower, upper, rest=0.0, steps=_MOST_STEPS):

@@ -13,8 +13,9 @@ import numpy as np
 
 KEP_RANGE_PER_MIN = (2e-4, 120.0)
 KTRANS_MAX_PER_MIN = 5.0
-_NODES = 161
-_STRIDE = 4
+_NODES = 321
+_STRIDE = 8
+_SPAN_STRIDE = 4
 _ROOT_STEPS = 5
 _STILL_MOVING = 1e-3
 _BISECTIONS = 20
@@ -81,9 +82,10 @@ def build_table(curve, times_min):
     # d/dlog k = k d/dk, and d/dk of each moment is minus the next one
     atoms = np.stack([f, -h * kep * g, h * h * (kep * kep * second - kep * g)])
     plasma = curve.value(times_min)
-    everything = np.concatenate([plasma[None], *atoms])
-    norms = np.linalg.norm(everything, axis=1, keepdims=True)
-    u, weights, _ = np.linalg.svd((everything / np.where(norms > 0, norms, 1)).T, full_matrices=False)
+    # the curves between these points lie in the span of their values, slopes and curvatures
+    some = np.concatenate([plasma[None], *atoms[:, ::_SPAN_STRIDE]])
+    norms = np.linalg.norm(some, axis=1, keepdims=True)
+    u, weights, _ = np.linalg.svd((some / np.where(norms > 0, norms, 1)).T, full_matrices=False)
     basis = np.ascontiguousarray(u[:, weights > 1e-11 * weights[0]])
     atoms = atoms @ basis
     plasma = plasma @ basis
@@ -217,7 +219,7 @@ def _interval(table, z, node, c, cc, v_max):
     last = len(table.x) - 1
     # halve the distance to the neighbouring points of the coarse scan until one grid interval is left
     low = node
-    for step in (_STRIDE // 2, _STRIDE // 4, 0):
+    for step in (_STRIDE // 2, _STRIDE // 4, _STRIDE // 8, 0):
         rising = _slope_at_node(table, z, low, c, cc, v_max) > 0
         low = np.clip(np.where(rising, low + step, low - max(step, 1)), 0, last)
     low = np.clip(low, 0, last - 1)
@@ -421,15 +423,15 @@ def fit_patlak_block(plasma, area, curves):
     aa, ac, cc = float(area @ area), float(area @ plasma), float(plasma @ plasma)
     a, v, gain = box_least_squares(s, c, aa, ac, cc, KTRANS_MAX_PER_MIN, 1.0)
     rss = np.maximum(_dot(curves, curves) - gain, 0.0)
-    normal = np.broadcast_to([[aa, ac], [ac, cc]], (len(a), 2, 2)).copy()
-    covariance = covariance_of(normal, rss, len(area) - 2)
+    # the model curves are the same for all voxels, so the matrix is inverted once
+    unit = covariance_of(np.array([[[aa, ac], [ac, cc]]]), np.ones(1), len(area) - 2)[0]
     at_a, at_v = (a <= 0) | (a >= KTRANS_MAX_PER_MIN), (v <= 0) | (v >= 1)
     return {
         "ktrans": a,
         "vp": v,
         "rss": rss,
-        "se_ktrans": np.where(at_a, np.nan, _root(covariance[:, 0, 0])),
-        "se_vp": np.where(at_v, np.nan, _root(covariance[:, 1, 1])),
+        "se_ktrans": np.where(at_a, np.nan, np.sqrt(unit[0, 0] * rss)),
+        "se_vp": np.where(at_v, np.nan, np.sqrt(unit[1, 1] * rss)),
         "bound": at_a | at_v,
     }
 

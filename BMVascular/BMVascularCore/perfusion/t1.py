@@ -13,7 +13,8 @@ from BMVascularCore.progress import silent
 
 T1_RANGE_S = (0.02, 15.0)
 _STEPS = 12
-_PIECE = 1 << 16
+_STILL = 1e-9
+_PIECE = 1 << 13
 
 
 @dataclass
@@ -75,17 +76,19 @@ def fit_vfa(signals, flip_deg, tr_s, b1=None, mask=None, method="nonlinear", pro
     inside = np.ones(shape, bool) if mask is None else np.asarray(mask, bool)
     if inside.shape != shape:
         raise InputError(f"mask {inside.shape} does not fit the signals {shape}", "mask")
-    factor = np.ones(shape) if b1 is None else np.asarray(b1, float)
-    if factor.shape != shape:
+    factor = None if b1 is None else np.asarray(b1, float)
+    if factor is not None and factor.shape != shape:
         raise InputError(f"B1 map {factor.shape} does not fit the signals {shape}", "B1 map")
     where = np.flatnonzero(inside)
     results = np.full((3, inside.size), np.nan)
     progress = progress or silent
     for start in range(0, len(where), _PIECE):
         index = where[start : start + _PIECE]
-        data = signals.reshape(len(flip), -1)[:, index].T.astype(float)
-        angles = np.radians(flip) * factor.ravel()[index, None]
-        results[:, index] = _fit_piece(data, angles, tr, method)
+        data = signals.reshape(len(flip), -1)[:, index].astype(float)
+        angles = np.radians(flip)[:, None]
+        if factor is not None:
+            angles = angles * factor.ravel()[index]
+        results[:, index] = _fit_piece(data, angles, tr[:, None], method)
         progress(min(1.0, (start + _PIECE) / len(where)), "T1 map")
     t1, m0, error = (row.reshape(shape) for row in results)
     return T1Result(t1, m0, np.isfinite(t1), error)
@@ -111,76 +114,92 @@ def _check(signals, flip_deg, tr_s, method):
 
 
 def _fit_piece(data, angles, tr, method):
-    """T1, M0 and standard error of voxels (v, n); NaN where not measurable."""
-    good = (np.isfinite(data) & (data > 0)).all(axis=1)
-    factor_ok = np.isfinite(angles).all(axis=1) & (angles > 0).all(axis=1) & (angles < np.pi).all(axis=1)
-    good &= factor_ok & (data.max(axis=1) > data.min(axis=1))
-    data = np.where(good[:, None], data, 1.0)
-    angles = np.where(good[:, None], angles, 0.1 + 0.1 * np.arange(len(tr)))
-    t1, m0 = _despot1(data, angles, tr)
+    """T1, M0 and standard error of voxels (n, v); NaN where not measurable.
+
+    ``angles`` is (n, v), or (n, 1) without a B1 map: then sines and cosines are taken once.
+    """
+    good = (np.isfinite(data) & (data > 0)).all(axis=0)
+    good &= data.max(axis=0) > data.min(axis=0)
+    possible = (np.isfinite(angles) & (angles > 0) & (angles < np.pi)).all(axis=0)
+    if not possible.all():
+        angles = np.where(possible, angles, 0.1 + 0.1 * np.arange(len(tr))[:, None])
+        good &= possible
+    if not good.all():
+        data = np.where(good, data, 1.0)
+    trig = np.sin(angles), np.cos(angles)
+    t1, m0 = _despot1(data, trig, tr)
     if method == "nonlinear":
-        t1, m0 = _variable_projection(data, angles, tr, t1)
-    outside = ~((t1 > T1_RANGE_S[0] * 1.001) & (t1 < T1_RANGE_S[1] * 0.999))
-    error = _standard_error(data, angles, tr, t1, m0)
-    bad = ~good | outside
+        t1, m0 = _variable_projection(data, trig, tr, t1)
+    bad = ~good | ~((t1 > T1_RANGE_S[0] * 1.001) & (t1 < T1_RANGE_S[1] * 0.999))
+    error = _standard_error(data, trig, tr, t1, m0)
     return np.where(bad, np.nan, t1), np.where(bad, np.nan, m0), np.where(bad, np.nan, error)
 
 
-def _despot1(data, angles, tr):
-    y, x = data / np.sin(angles), data / np.tan(angles)
-    x_mean, y_mean = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
-    slope = ((x - x_mean) * (y - y_mean)).sum(axis=1) / ((x - x_mean) ** 2).sum(axis=1)
+def _dot(a, b):
+    return np.einsum("nv,nv->v", *np.broadcast_arrays(a, b))
+
+
+def _despot1(data, trig, tr):
+    sine, cosine = trig
+    y, x = data / sine, data * (cosine / sine)
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    x -= x_mean
+    slope = _dot(x, y) / _dot(x, x)
     possible = (slope > 0) & (slope < 1)
     t1 = np.where(possible, -tr.mean() / np.log(np.where(possible, slope, 0.5)), np.nan)
-    return t1, (y_mean - slope[:, None] * x_mean)[:, 0] / (1 - slope)
+    return t1, (y_mean - slope * x_mean) / (1 - slope)
 
 
-def _atoms(log_t1, angles, tr):
-    """Unit signal and its derivative by log T1."""
-    e1 = np.exp(-tr / np.exp(log_t1)[:, None])
-    below = 1 - np.cos(angles) * e1
-    unit = np.sin(angles) * (1 - e1) / below
-    d_e1 = -np.sin(angles) * (1 - np.cos(angles)) / below**2
-    return unit, d_e1 * e1 * tr / np.exp(log_t1)[:, None]
+def _atoms(log_t1, trig, tr):
+    """Unit signal and its derivative by log T1, shape (n, v)."""
+    sine, cosine = trig
+    share = tr * np.exp(-log_t1)
+    e1 = np.exp(-share)
+    below = 1 - cosine * e1
+    unit = sine * (1 - e1) / below
+    return unit, -sine * (1 - cosine) * e1 * share / (below * below)
 
 
-def _variable_projection(data, angles, tr, start):
+def _variable_projection(data, trig, tr, start):
     """Gauss-Newton in log T1 with M0 projected out; a step that does not help is halved."""
     low, high = np.log(T1_RANGE_S)
     x = np.log(np.clip(np.nan_to_num(start, nan=1.0), *T1_RANGE_S))
-    power = (data * data).sum(axis=1)
-    step_scale = np.ones(len(x))
-    unit, slope = _atoms(x, angles, tr)
-    rss, m0, step = _projected_step(data, unit, slope, power)
+    power = _dot(data, data)
+    rss, m0, step = _projected_step(data, *_atoms(x, trig, tr), power)
+    rows, scale = np.arange(len(x)), np.ones(len(x))
     for _ in range(_STEPS):
-        trial = np.clip(x + np.clip(step * step_scale, -1, 1), low, high)
-        unit, slope = _atoms(trial, angles, tr)
-        new_rss, new_m0, new_step = _projected_step(data, unit, slope, power)
-        better = new_rss <= rss
-        step_scale = np.where(better, 1.0, step_scale * 0.5)
-        x, rss = np.where(better, trial, x), np.where(better, new_rss, rss)
-        m0, step = np.where(better, new_m0, m0), np.where(better, new_step, step)
-        if (np.abs(step * step_scale) < 1e-9).all():
+        part = data[:, rows] if len(rows) < len(x) else data
+        angles = tuple(each if each.shape[1] == 1 else each[:, rows] for each in trig)
+        trial = np.clip(x[rows] + np.clip(step[rows] * scale[rows], -1, 1), low, high)
+        new_rss, new_m0, new_step = _projected_step(part, *_atoms(trial, angles, tr), power[rows])
+        # at the optimum rounding decides which of two equal residuals is smaller
+        better = new_rss <= rss[rows]
+        taken = rows[better]
+        x[taken], rss[taken] = trial[better], new_rss[better]
+        m0[taken], step[taken] = new_m0[better], new_step[better]
+        scale[rows] = np.where(better, 1.0, 0.5 * scale[rows])
+        rows = rows[np.abs(step[rows] * scale[rows]) > _STILL]
+        if len(rows) == 0:
             break
     return np.exp(x), m0
 
 
 def _projected_step(data, unit, slope, power):
-    uu = (unit * unit).sum(axis=1)
-    m0 = (data * unit).sum(axis=1) / uu
-    orthogonal = slope - unit * ((slope * unit).sum(axis=1) / uu)[:, None]
-    curvature = (orthogonal * orthogonal).sum(axis=1) * m0
-    step = (data * orthogonal).sum(axis=1) / np.where(curvature == 0, np.inf, curvature)
-    return power - m0 * m0 * uu, m0, step
+    uu, su, du = _dot(unit, unit), _dot(slope, unit), _dot(data, unit)
+    m0 = du / uu
+    # the part of the slope across the unit signal
+    curvature = (_dot(slope, slope) - su * su / uu) * m0
+    step = (_dot(data, slope) - du * su / uu) / np.where(curvature == 0, np.inf, curvature)
+    return power - m0 * du, m0, step
 
 
-def _standard_error(data, angles, tr, t1, m0):
-    n = data.shape[1]
+def _standard_error(data, trig, tr, t1, m0):
+    n = len(data)
     if n < 3:
         return np.full(len(t1), np.nan)
-    unit, slope = _atoms(np.log(np.clip(np.nan_to_num(t1, nan=1.0), *T1_RANGE_S)), angles, tr)
-    uu = (unit * unit).sum(axis=1)
-    orthogonal = slope - unit * ((slope * unit).sum(axis=1) / uu)[:, None]
-    information = (orthogonal * orthogonal).sum(axis=1) * m0 * m0
-    variance = ((data - m0[:, None] * unit) ** 2).sum(axis=1) / (n - 2)
+    unit, slope = _atoms(np.log(np.clip(np.nan_to_num(t1, nan=1.0), *T1_RANGE_S)), trig, tr)
+    uu, su = _dot(unit, unit), _dot(slope, unit)
+    information = (_dot(slope, slope) - su * su / uu) * m0 * m0
+    rest = data - m0 * unit
+    variance = _dot(rest, rest) / (n - 2)
     return t1 * np.sqrt(variance / np.where(information > 0, information, np.nan))

@@ -18,6 +18,7 @@ _MIDLINE_SIGMA_MM = 8.0
 _NEIGHBOURHOOD_MM = 25.0
 _LIKENESS = 0.9
 _MOST_VOXELS = 20
+_LEAST_CONTRAST = 8.0
 
 
 @dataclass
@@ -66,6 +67,11 @@ def find_vif(series, baseline, mask):
     base = array[first:stop].mean(axis=0, dtype=np.float32)
     rise = array[stop:].max(axis=0) - base if stop < len(array) else np.zeros_like(base)
     rise = np.where(np.isfinite(rise), rise, 0.0)
+    if stop - first >= 3:
+        # noise without signal, as around the head in a concentration map, rises by its own size only
+        noise = array[first:stop].std(axis=0, dtype=np.float32)
+        clear = rise > _LEAST_CONTRAST * noise
+        rise = np.where(clear, rise, 0.0) if clear.any() else rise
     reach = ndimage.binary_dilation(mask, iterations=3)
     index = np.flatnonzero(reach & (rise > 0))
     if len(index) == 0:

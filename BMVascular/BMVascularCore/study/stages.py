@@ -242,6 +242,8 @@ def dce_stage(timepoint, anatomy, progress=None):
         tr_s=series.meta.get("repetition_time_s"),
         flip_deg=series.meta.get("flip_deg"),
         model="auto",
+        # the sinus fills after the tissue: without a delay the early part of every curve is misfitted
+        fit_delay=True,
         t10_s=None if t1_s is not None else ASSUMED_T10_S,
     )
     mask = head_of(series)

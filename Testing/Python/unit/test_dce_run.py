@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from BMVascularCore.cli import main
 from BMVascularCore.cli.cmd_t1map import split_spgr
 from BMVascularCore.errors import InputError
+from BMVascularCore.perfusion.concentration import signal_to_concentration
 from BMVascularCore.perfusion.convolution import PlasmaCurve
 from BMVascularCore.perfusion.dce import DceSettings, run_dce
 from BMVascularCore.perfusion.nonlinear import CurveModel
@@ -211,3 +212,45 @@ def test_wrong_calls_exit_with_two(tmp_path, extra, capsys):
     assert main([*call, "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_lost_frame_is_left_out():
+    series, ktrans, sinus, t1 = head()
+    array = series.array.copy()
+    array[30] = 0
+    array[41] = np.nan
+    result = run_dce(Series(array, TIMES, GEOMETRY), DceSettings(**PROTOCOL), t1_s=t1, aif_mask=sinus)
+    assert np.median(np.abs(result.maps["ktrans"] / ktrans - 1)[~sinus]) < 0.02
+    assert any("30, 41" in text for text in result.warnings)
+
+
+def test_a_series_that_starts_after_the_bolus_is_refused():
+    series, _, _, t1 = head()
+    late = Series(series.array[12:], TIMES[12:] - TIMES[12], GEOMETRY)
+    with pytest.raises(InputError, match=r"no bolus|before the bolus"):
+        run_dce(late, DceSettings(**PROTOCOL), t1_s=t1)
+
+
+def test_an_input_function_on_another_clock_is_refused():
+    series, _, _, t1 = head()
+    times, values = aif()
+    with pytest.raises(InputError, match="outside the frames"):
+        run_dce(series, DceSettings(**PROTOCOL), t1_s=t1, aif=(1000 * times, values))
+
+
+def test_a_concentration_map_with_noise_around_the_head():
+    """Where there is no signal the concentration is anything; it must not be taken for a vessel or the bolus."""
+    series, ktrans, sinus, t1 = head(noise=2.0)
+    signal = series.array.reshape(len(TIMES), -1).T.astype(float)
+    conc = signal_to_concentration(
+        signal, signal[:, 1:6].mean(axis=1), t1.ravel(), np.radians(15), 0.005, 4.5
+    )
+    conc = conc.T.reshape(series.array.shape)
+    rng = np.random.default_rng(3)
+    edge = np.zeros(SHAPE, bool)
+    edge[:, :, :5] = True
+    conc[:, edge] = np.where(rng.random((len(TIMES), edge.sum())) < 0.4, rng.exponential(60, edge.sum()), 0)
+    settings = DceSettings(concentration=True)
+    result = run_dce(Series(conc.astype(np.float32), TIMES, GEOMETRY), settings)
+    assert not (result.aif_mask & ~sinus).any()
+    assert np.median(np.abs(result.maps["ktrans"] / ktrans - 1)[~sinus & ~edge]) < 0.05

@@ -81,7 +81,7 @@ def test_echo_time_is_obligatory_and_taken_from_dicom(head):
     assert "TE 30 ms" in result.methods_text
 
 
-@pytest.mark.parametrize("te", [0.0, -3.0, np.nan, 30000.0])
+@pytest.mark.parametrize("te", [0.0, -3.0, 0.03, np.nan, 30000.0])
 def test_impossible_echo_times_are_refused(head, te):
     with pytest.raises(InputError):
         run(head, settings=replace(SETTINGS, te_ms=te))
@@ -207,3 +207,17 @@ def test_uneven_times_are_used_as_they_are(head):
         pair = [np.nanmedian(r.maps[name][head["grey"]]) for r in (result, usual)]
         assert pair[0] == pytest.approx(pair[1], rel=0.15), name
     assert any("uneven" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_a_lost_frame_is_left_out(head, value):
+    signal = head["signal"].astype(np.float32)
+    signal[40] = value
+    geometry = Geometry(head["brain"].shape, head["spacing_mm"], head["origin_mm"])
+    series = Series(signal, head["times_s"], geometry, "dsc")
+    result = run_dsc(series, DscSettings(te_ms=30.0, flip_deg=30.0, preload="no", motion="off"))
+    assert len(result.times_s) == len(signal) - 1
+    assert any("40" in text and "left out" in text for text in result.warnings)
+    assert np.nanmedian(result.maps["nrcbv"][head["lesion"]]) == pytest.approx(4.0, rel=0.1)
+    with pytest.raises(InputError, match="baseline"):
+        run_dsc(series, DscSettings(te_ms=30.0, baseline=(2, 50)))

@@ -251,7 +251,7 @@ def test_methods_text_names_the_settings(result):
         ({"flip_deg": 60.0, "preload": "no"}, "without preload"),
         ({"flip_deg": 60.0, "preload": "unknown"}, "Preload unknown"),
         ({"flip_deg": None}, "Flip angle unknown"),
-        ({"te_ms": 0.03}, "is it in ms"),
+        ({"te_ms": 3.0}, "is it in ms"),
     ],
 )
 def test_protocol_is_commented(head, settings, part):

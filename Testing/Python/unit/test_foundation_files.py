@@ -15,6 +15,7 @@ from BMVascularCore.io import (
     write_series,
     write_volume,
 )
+from BMVascularCore.io.times import choose_times
 from BMVascularCore.volume import Geometry, Series, Volume, ras_lps, resample
 
 ANGLE = np.radians(20)
@@ -162,3 +163,35 @@ def test_folder_with_results_is_kept(tmp_path):
     with pytest.raises(InputError, match="--overwrite"):
         OutputFolder(tmp_path)
     OutputFolder(tmp_path, overwrite=True)
+
+
+def test_curves_from_bare_columns_and_arrays(tmp_path):
+    times, values = np.arange(5.0), np.arange(5.0) ** 2
+    np.savetxt(tmp_path / "bare.csv", np.column_stack([times, values]), delimiter=",")
+    np.savez(tmp_path / "curve.npz", time_s=times, concentration_mM=values, note=np.zeros((2, 2)))
+    for name in ("bare.csv", "curve.npz"):
+        found_times, found, _ = read_curve(tmp_path / name)
+        assert np.array_equal(found_times, times) and np.array_equal(found, values)
+    np.savez(tmp_path / "bad.npz", a=times)
+    (tmp_path / "bad.csv").write_bytes(b"\xff\xf8\x00")
+    for name in ("bad.npz", "bad.csv"):
+        with pytest.raises(InputError, match="bad"):
+            read_curve(tmp_path / name)
+
+
+@pytest.mark.parametrize(("step", "unit"), [(1500.0, "milliseconds"), (0.025, "minutes")])
+def test_times_that_cannot_be_seconds_are_refused(step, unit):
+    with pytest.raises(InputError, match=unit):
+        choose_times(40, "series", dt_s=step)
+
+
+def test_four_dimensional_nifti_is_the_same_in_parts(tmp_path):
+    """Frames of a file that is read a part at a time, with a count that the parts do not divide."""
+    array = np.random.default_rng(0).normal(size=(19, 3, 4, 5)).astype(np.float32)
+    image = sitk.JoinSeries([sitk.GetImageFromArray(frame) for frame in array])
+    for name in ("a.nii", "a.nii.gz"):
+        sitk.WriteImage(image, str(tmp_path / name))
+        assert np.array_equal(read_series(tmp_path / name, dt_s=2.0).array, array)
+    (tmp_path / "cut.nii").write_bytes((tmp_path / "a.nii").read_bytes()[:3000])
+    with pytest.raises(InputError, match="cut"):
+        read_series(tmp_path / "cut.nii", dt_s=2.0)
