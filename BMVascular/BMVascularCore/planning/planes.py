@@ -118,7 +118,10 @@ def stack_planes(contours, name, slice_step_mm=None):
     axes = _plane_axes(contours)
     local = [np.asarray(one, float) @ axes.T for one in contours]
     if any(np.ptp(one[:, 2]) > _PLANE_TOLERANCE_MM for one in local):
-        raise InputError("the points of a contour do not lie in one plane", name, "Export it again.")
+        told = "the points of a contour do not lie in one plane"
+        if not any(_leaves_plane(np.asarray(one, float)) for one in contours):
+            told = "its contours lie in planes that are not parallel"
+        raise InputError(told, name, "Export it again, in one orientation.")
     height = np.array([one[:, 2].mean() for one in local])
     order = np.argsort(height)
     groups = np.split(order, np.flatnonzero(np.diff(height[order]) > _PLANE_TOLERANCE_MM) + 1)
@@ -145,6 +148,12 @@ def stack_planes(contours, name, slice_step_mm=None):
         PlaneStack(heights[p], [polygons[n] for n in p], areas[p], _own_step(heights[p], step), axes)
         for p in parts
     ], warnings
+
+
+def _leaves_plane(points):
+    """True when the points of one contour do not fit any plane."""
+    thickness = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][-1]
+    return float(np.ptp(points @ thickness)) > _PLANE_TOLERANCE_MM
 
 
 def _own_step(heights, step):

@@ -90,9 +90,11 @@ def review_plan(
     warnings = [*dose.warnings, *structures.warnings]
     field_ = DoseField(dose)
     chosen = _choose_targets(structures.structures, brain, targets, warnings)
-    items = _evaluate(structures, field_, chosen, end_caps, share_of(progress, 0.0, 0.6), warnings)
+    items, left_out = _evaluate(structures, field_, chosen, end_caps, share_of(progress, 0.0, 0.6), warnings)
     if not items:
-        raise InputError("holds no structure with a volume", "structures", "Draw them and export again.")
+        raise next(iter(left_out.values()), None) or InputError(
+            "holds no structure with a volume", "structures", "Draw them and export again."
+        )
     progress(0.6, "isodose volumes")
     rows = {id(item): _base_row(item, field_, dose) for item in items}
     _target_rows(items, rows, field_, prescription_gy, warnings)
@@ -103,8 +105,20 @@ def review_plan(
             "the dose grid is too coarse for its gradients; interpolated dose was held within its neighbours"
         )
     return PlanReview(
-        list(rows.values()), [i.dvh for i in items], warnings, conventions=_conventions(dose, end_caps)
+        [*rows.values(), *_rows_without_dose(left_out, structures)],
+        [i.dvh for i in items],
+        warnings,
+        conventions=_conventions(dose, end_caps),
     )
+
+
+def _rows_without_dose(left_out, structures):
+    """Structures that cannot be measured stay in the table, with the reason and without a number."""
+    kinds = {s.name: s.kind for s in structures.structures}
+    return [
+        dict.fromkeys(COLUMNS) | {"structure": name, "type": kinds[name], "note": f"not evaluated: {error.what}"}
+        for name, error in left_out.items()
+    ]
 
 
 def _conventions(dose, end_caps):
@@ -165,13 +179,19 @@ def _choose_targets(structures, brain, targets, warnings):
 
 
 def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
-    items = []
+    items, left_out = [], {}
     step = _common_step(structures)
     for n, structure in enumerate(structures.structures):
         progress(n / len(structures.structures), structure.name)
         if structure.empty:
             continue
-        samples = sample_structure(structure, step, end_caps)
+        try:
+            samples = sample_structure(structure, step, end_caps)
+        except InputError as error:
+            # one structure that cannot be used must not hide the others
+            left_out[structure.name] = error
+            warnings.append(f"{structure.name} is not evaluated: {error}")
+            continue
         warnings += samples.warnings
         dvh = compute_dvh(structure.name, samples, field_)
         item = _Item(structure, samples, dvh, structure.name.strip().lower() in chosen)
@@ -179,7 +199,7 @@ def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
             item.note = dvh.reason
             warnings.append(f"{structure.name}: {dvh.reason}; no dose values are given")
         items.append(item)
-    return items
+    return items, left_out
 
 
 def _common_step(structures):
