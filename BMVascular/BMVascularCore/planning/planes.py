@@ -74,8 +74,9 @@ def fill_even_odd(polygons, grid):
     for polygon in polygons:
         start, end = polygon, np.roll(polygon, -1, axis=0)
         low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-        first = np.ceil((low - grid[0][0]) / pixel).astype(int)
-        last = np.ceil((high - grid[0][0]) / pixel).astype(int)
+        # rows beyond the grid are cut off
+        first = np.clip(np.ceil((low - grid[0][0]) / pixel).astype(int), 0, len(grid[0]))
+        last = np.clip(np.ceil((high - grid[0][0]) / pixel).astype(int), 0, len(grid[0]))
         counts = np.maximum(last - first, 0)
         edge = np.repeat(np.arange(len(polygon)), counts)
         row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
@@ -115,7 +116,7 @@ def stack_planes(contours, name, slice_step_mm=None):
     InputError
         Contours that do not lie in parallel planes; one plane without a known slice distance.
     """
-    axes = _plane_axes(contours)
+    axes = plane_axes(contours)
     local = [np.asarray(one, float) @ axes.T for one in contours]
     if any(np.ptp(one[:, 2]) > _PLANE_TOLERANCE_MM for one in local):
         told = "the points of a contour do not lie in one plane"
@@ -160,7 +161,8 @@ def _own_step(heights, step):
     return float(np.mean(np.diff(heights))) if len(heights) > 1 else step
 
 
-def _plane_axes(contours):
+def plane_axes(contours):
+    """Rows: two axes in the plane of the largest contour, and its normal; LPS."""
     largest = np.asarray(max(contours, key=len), float)
     centred = largest - largest.mean(axis=0)
     normal = np.cross(centred, np.roll(centred, -1, axis=0)).sum(axis=0)

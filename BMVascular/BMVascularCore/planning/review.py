@@ -10,6 +10,7 @@ from BMVascularCore.planning.dose import DoseField
 from BMVascularCore.planning.dvh import compute_dvh
 from BMVascularCore.planning.indices import DEFINITIONS, conformity_metrics, dose_metrics
 from BMVascularCore.planning.isodose import share_isodoses
+from BMVascularCore.planning.plan_tables import NOT_ORGANS, distance_table
 from BMVascularCore.planning.rules import planning_rules, roi_rules
 from BMVascularCore.planning.sampling import sample_structure
 from BMVascularCore.progress import share_of, silent
@@ -39,6 +40,8 @@ class PlanReview:
         Column to definition.
     conventions : dict
         Interpolation, end caps, grid: what the numbers rest on.
+    distances : list of dict
+        Shortest surface distances of the lesions; see :func:`plan_tables.distance_table`.
     """
 
     rows: list
@@ -46,6 +49,7 @@ class PlanReview:
     warnings: list
     definitions: dict = field(default_factory=lambda: dict(DEFINITIONS))
     conventions: dict = field(default_factory=dict)
+    distances: list = field(default_factory=list)
 
 
 @dataclass
@@ -87,6 +91,7 @@ def review_plan(
     """
     _require_same_frame(dose, structures)
     _require_prescription(dose, prescription_gy)
+    _require_known(prescription_gy, structures)
     warnings = [*dose.warnings, *structures.warnings]
     field_ = DoseField(dose)
     chosen = _choose_targets(structures.structures, brain, targets, warnings)
@@ -109,6 +114,19 @@ def review_plan(
         [i.dvh for i in items],
         warnings,
         conventions=_conventions(dose, end_caps),
+        distances=_distances(items),
+    )
+
+
+def _distances(items):
+    """Lesions are the GTVs, or all targets where no GTV is drawn."""
+    targets = [item for item in items if item.target]
+    lesions = [item for item in targets if item.structure.kind == "GTV"] or targets
+    organs = [i for i in items if not i.target and i.structure.kind not in NOT_ORGANS]
+    return distance_table(
+        {item.structure.name: item.samples for item in lesions},
+        {item.structure.name: item.samples for item in organs},
+        {item.structure.name: item.structure.kind or "ORGAN" for item in organs},
     )
 
 
@@ -152,6 +170,19 @@ def _require_prescription(dose, prescription_gy):
                 "--prescription",
                 "Give the prescription in Gy and check whether the dose image is in cGy.",
             )
+
+
+def _require_known(prescription_gy, structures):
+    if not isinstance(prescription_gy, dict):
+        return
+    names = {structure.name for structure in structures.structures}
+    unknown = [name for name in prescription_gy if name not in names]
+    if unknown:
+        raise InputError(
+            f"no structure is called {unknown[0]}",
+            "--prescription",
+            f"Known: {', '.join(sorted(names))}.",
+        )
 
 
 def _choose_targets(structures, brain, targets, warnings):

@@ -34,6 +34,8 @@ class Structure:
         Boolean.
     colour : tuple of int or None
     warnings : list of str
+    description : str
+        Written beside the name in a structure set; empty for the usual note.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Structure:
     mask: Volume = None
     colour: tuple = None
     warnings: list = field(default_factory=list)
+    description: str = ""
 
     @property
     def empty(self):
@@ -95,6 +98,12 @@ def read_structures(path, names=None):
     else:
         found = _from_labels(path, names or {})
     return _check(found, path.name)
+
+
+def holds_structures(path):
+    """True for files of named structures (RTSTRUCT, SEG, Slicer segmentation), False for images."""
+    path = Path(path)
+    return path.is_file() and (is_segmentation(path) or _is_dicom(path))
 
 
 def _is_dicom(path):
