@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.planning.dose import DoseField, dose_of_volume, read_dose
-from BMVascularCore.planning.dvh import compute_dvh
-from BMVascularCore.planning.oar import constraint_table, surface_distances
+from BMVascularCore.planning.dose import dose_of_volume, read_dose
+from BMVascularCore.planning.oar import surface_distances
+from BMVascularCore.planning.plan_tables import NOT_ORGANS, biological_doses, constraints_of_plan
 from BMVascularCore.planning.rasterise import mask_of_contours
 from BMVascularCore.planning.review import COLUMNS, review_plan
-from BMVascularCore.planning.rules import constraint_rows
 from BMVascularCore.planning.sampling import sample_mask, sample_structure
 from BMVascularCore.planning.structures import StructureSet, read_structures
-from BMVascularCore.volume import resample
 from BMVascularLib import display
 from BMVascularLib.planningNodes import lesionMasks, putTable, structuresOfNode, tableOf
 from BMVascularLib.planningTargets import reviewStructures as targetStructures
@@ -23,7 +21,6 @@ from BMVascularLib.studyNodes import factsOf, setFacts, setRole, timepointOf
 from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
 
 KIND, FRAME = "BMVascular.Kind", "BMVascular.frame_of_reference_uid"
-_LEAST_HABITAT_VOXELS = 8
 DISTANCE_COLUMNS = ("lesion", "distance_mm", "nearest_lesion")
 
 
@@ -141,7 +138,7 @@ def distanceRows(lesions, organs):
         Of the organs, in order.
     """
     masks = {name: sample_mask(mask.array, mask.geometry) for _, name, mask in lesionMasks(lesions)}
-    structures = [s for s in structuresOfNode(organs) if s.kind not in ("EXTERNAL", "GTV", "CTV", "PTV")] \
+    structures = [s for s in structuresOfNode(organs) if s.kind not in NOT_ORGANS] \
         if organs is not None else []  # fmt: skip
     drawn = {s.name: sample_structure(s) for s in structures if not s.empty}
     rows = {name: {"lesion": name} for name in masks}
@@ -164,15 +161,7 @@ def constraintRows(fractions, names, dvhs=()):
         Structures present.
     dvhs : list of Dvh
     """
-    import re
-
-    found = constraint_table([d for d in dvhs if d.name in names], fractions)
-    known = {(row["structure"], row["metric"], row.get("limit_gy"), row.get("limit_ml")) for row in found}
-    for row in constraint_rows(fractions):
-        for name in names:
-            key = (name, row["metric"], row.get("limit_gy"), row.get("limit_ml"))
-            if key not in known and re.search(row["pattern"], name.lower().replace("_", "")):
-                found.append({**row, "structure": name, "within": None})
+    found = constraints_of_plan(dvhs, fractions, names)
     return [_constraintRow(row) for row in found]
 
 
@@ -228,6 +217,38 @@ def parsePrescription(text, targets):
         if name not in byLesion:
             raise InputError(f"no lesion is called {name}", "prescription", "Use the names in the table.")
         found |= dict.fromkeys(byLesion[name], dose)
+    return found
+
+
+def biologicalText(prescription, fractions):
+    """BED and EQD2 of typed doses in words; '' where nothing can be said.
+
+    Parameters
+    ----------
+    prescription : float or dict
+        Gy, or name to Gy.
+    fractions : int
+    """
+    doses = sorted(set(prescription.values())) if isinstance(prescription, dict) else [prescription]
+    lines, cautions = [], []
+    for dose in doses:
+        row = biological_doses(dose, fractions)["plan"]
+        lines.append(
+            f"{dose:g} Gy in {fractions}: tumour (α/β 10 Gy) BED {row['bed10_gy']:.1f}, EQD2 {row['eqd2_10_gy']:.1f} Gy; "
+            f"brain (α/β 2 Gy) BED {row['bed2_gy']:.1f}, EQD2 {row['eqd2_2_gy']:.1f} Gy."
+        )
+        cautions += [row["caution"]] if "caution" in row else []
+    text = " ".join(lines)
+    return f"{text} {cautions[0][0].upper()}{cautions[0][1:]}." if cautions else text
+
+
+def lesionPrescriptions(given, targets):
+    """Prescription in Gy of every lesion, from what :func:`parsePrescription` gave."""
+    found = {}
+    for row in targetRows(targets):
+        doses = [given[i] for i in row["ids"].values() if i in given] if isinstance(given, dict) else [given]
+        if doses:
+            found[row["name"]] = doses[0]
     return found
 
 
@@ -291,49 +312,6 @@ def conventionText(found):
     facts["dose_grid_mm"] = " x ".join(f"{s:g}" for s in facts["dose_grid_mm"])
     lines = [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()]
     return ". ".join([*lines, *dict.fromkeys(found.warnings)])
-
-
-def habitatRows(lesions, habitats, dose):
-    """Dose that every habitat of every lesion receives.
-
-    Parameters
-    ----------
-    lesions : vtkMRMLSegmentationNode
-    habitats : vtkMRMLLabelMapVolumeNode
-    dose : BMVascularCore.planning.dose.DoseGrid
-
-    Returns
-    -------
-    list of dict
-        lesion, habitat, volume_ml, d98_gy, dmean_gy, d2_gy, note.
-    """
-    volume = volumeOfNode(habitats, copy=False)
-    table = habitats.GetDisplayNode().GetColorNode()
-    field = DoseField(dose)
-    rows = []
-    for _, name, mask in lesionMasks(lesions):
-        inside = resample(volume, mask.geometry, None, "nearest", 0).array * mask.array
-        for value in np.unique(inside[inside > 0]):
-            title = table.GetColorName(int(value)) if table is not None else ""
-            row = {"lesion": name, "habitat": title or f"habitat {int(value)}"}
-            rows.append(row | _habitatDose(inside == value, mask, field))
-    return rows
-
-
-def _habitatDose(part, mask, field):
-    count = int(part.sum())
-    row = {"volume_ml": count * mask.geometry.voxel_ml}
-    if count < _LEAST_HABITAT_VOXELS:
-        return row | {"note": f"below {_LEAST_HABITAT_VOXELS} voxels: not measurable"}
-    dvh = compute_dvh(mask.name, sample_mask(part, mask.geometry), field)
-    if not dvh.measurable:
-        return row | {"note": dvh.reason}
-    return row | {
-        "d98_gy": dvh.dose_at_share(0.98),
-        "dmean_gy": dvh.mean_gy,
-        "d2_gy": dvh.dose_at_share(0.02),
-        "note": "",
-    }
 
 
 def structureColors(*nodes):

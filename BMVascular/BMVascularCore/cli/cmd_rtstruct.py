@@ -34,7 +34,9 @@ def add_arguments(parser):
     parser.add_argument("--moving", metavar="DIR", help="the labels' series, for the registration object")
     parser.add_argument("--series", metavar="UID", help="which series of --ct, where it holds several")
     parser.add_argument("--allow-thick-slices", action="store_true", help="plan on slices above the limit")
-    add_habitat_arguments(parser, "habitats as reference structures (type CONTROL, names zREF_..., not for treatment)")
+    add_habitat_arguments(
+        parser, "habitats as reference structures (type CONTROL, names zREF_..., not for treatment)"
+    )
 
 
 def run(args, folder, call):

@@ -41,14 +41,19 @@ def add_arguments(parser):
         metavar="FILE",
         help="what targets may not grow into: mask, or structures (RTSTRUCT, SEG, .seg.nrrd) such as falx, tentorium",
     )
-    parser.add_argument("--barrier-names", metavar="NAMES", help="which structures of --barriers, with commas")
+    parser.add_argument(
+        "--barrier-names", metavar="NAMES", help="which structures of --barriers, with commas"
+    )
     parser.add_argument("--skull", action="store_true", help="bone of --reference (a CT) is a barrier, too")
     parser.add_argument("--organs", metavar="FILE", help="structures to measure distances to (distances.csv)")
     parser.add_argument("--names", metavar="CSV", help="lesions.csv with name,label")
     parser.add_argument("--transform", metavar="TFM", help="maps points of --reference to points of LESIONS")
     parser.add_argument("--reference", metavar="IMAGE", help="planning CT: the targets lie on its axes")
     parser.add_argument(
-        "--angle", type=float, metavar="DEG", help="residual rotation about a shared isocentre, for its margin"
+        "--angle",
+        type=float,
+        metavar="DEG",
+        help="residual rotation about a shared isocentre, for its margin",
     )
     parser.add_argument("--translation", type=float, metavar="MM", help="residual translation beside it")
     parser.add_argument("--isocentre", metavar="R,A,S", help="shared isocentre; the lesions' mean without it")

@@ -31,7 +31,9 @@ def read_regions(args, call):
     """
     if not (args.habitats or args.ktrans):
         if args.lesions or args.lesions_registration:
-            raise InputError("is given without habitats", "--lesions", "Add --habitats FILE or --ktrans FILE.")
+            raise InputError(
+                "is given without habitats", "--lesions", "Add --habitats FILE or --ktrans FILE."
+            )
         return None
     if not args.lesions:
         raise InputError("is missing", "--lesions", "Give the label image of the lesions of the habitats.")

@@ -48,7 +48,9 @@ def skull_of(ct, points_lps_mm):
     bone = _large_parts(bone, rules["smallest_ml"] / ct.geometry.voxel_ml)
     if not bone.any():
         raise InputError(
-            f"no bone (above {rules['bone_hu']:g} HU) lies near the lesions", ct.name, "Check the registration."
+            f"no bone (above {rules['bone_hu']:g} HU) lies near the lesions",
+            ct.name,
+            "Check the registration.",
         )
     return Volume(bone, crop_geometry(ct.geometry, first, bone.shape), "skull")
 

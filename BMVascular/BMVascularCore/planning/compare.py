@@ -30,7 +30,9 @@ def compare_plans(first, second):
     """
     others = {row["structure"]: row for row in second.rows}
     if not any(row["structure"] in others for row in first.rows):
-        raise InputError("the two plans share no structure", "comparison", "Review both with one structure set.")
+        raise InputError(
+            "the two plans share no structure", "comparison", "Review both with one structure set."
+        )
     rows = []
     for row in first.rows:
         other = others.get(row["structure"])

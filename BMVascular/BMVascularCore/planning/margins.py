@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
 
+_LETTERS = {"L": "left", "R": "right", "P": "posterior", "A": "anterior", "S": "superior", "I": "inferior"}
 DIRECTIONS = ("left", "right", "posterior", "anterior", "superior", "inferior")
 LARGEST_MM = 30.0
 
@@ -45,6 +46,41 @@ class Margin:
         if isinstance(value, dict):
             return cls(**{side: float(mm) for side, mm in value.items()})
         return cls(*[float(value)] * 6)
+
+    @classmethod
+    def of_text(cls, text):
+        """A margin from ``2``, or from ``2 L4 S1``: millimetres, then the sides that differ.
+
+        Sides are left, right, anterior, posterior, superior, inferior of the patient, by their first letter.
+
+        Raises
+        ------
+        InputError
+            Not a margin.
+        """
+        parts = str(text).replace(",", ".").split()
+        try:
+            whole = float(parts[0]) if parts and parts[0][0].upper() not in _LETTERS else 0.0
+            rest = parts if parts and parts[0][0].upper() in _LETTERS else parts[1:]
+            sides = {_LETTERS[part[0].upper()]: float(part[1:]) for part in rest}
+        except (ValueError, KeyError) as error:
+            parts, cause = [], error
+        else:
+            cause = None
+        if not parts:
+            raise InputError(
+                f"'{text}' is not a margin in mm", "margin", "Type 0 to 30, or for example 2 L4 S1."
+            ) from cause
+        return cls(**{side: sides.get(side, whole) for side in DIRECTIONS})
+
+    @property
+    def text(self):
+        """Short text that :meth:`of_text` reads."""
+        values = [getattr(self, side) for side in DIRECTIONS]
+        whole = max(sorted(set(values)), key=values.count)
+        letters = {side: letter for letter, side in _LETTERS.items()}
+        other = [f"{letters[s]}{getattr(self, s):g}" for s in DIRECTIONS if getattr(self, s) != whole]
+        return " ".join([f"{whole:g}", *other])
 
     @property
     def largest_mm(self):

@@ -65,6 +65,11 @@ def _own_grid(contours, geometry):
     local = np.concatenate([np.asarray(points, float) @ axes.T for points in contours])
     step = float(min(geometry.spacing_mm))
     # the volume reaches half a slice beyond the outermost contours, whatever their distance
-    low, high = local.min(axis=0) - (2 * step, 2 * step, 6.0), local.max(axis=0) + np.array((2 * step, 2 * step, 6.0))
+    low, high = (
+        local.min(axis=0) - (2 * step, 2 * step, 6.0),
+        local.max(axis=0) + np.array((2 * step, 2 * step, 6.0)),
+    )
     count = np.ceil((high - low) / step).astype(int) + 1
-    return Geometry(tuple(count[::-1].tolist()), (step,) * 3, tuple(low @ axes), tuple(axes.T.ravel().tolist()))
+    return Geometry(
+        tuple(count[::-1].tolist()), (step,) * 3, tuple(low @ axes), tuple(axes.T.ravel().tolist())
+    )

@@ -17,7 +17,7 @@ from BMVascularCore.planning.dvh import compute_dvh
 from BMVascularCore.planning.field import box_around, crop_geometry
 from BMVascularCore.planning.roi_names import REFERENCE_PREFIX, colour_of
 from BMVascularCore.planning.rules import roi_rules
-from BMVascularCore.planning.sampling import sample_mask
+from BMVascularCore.planning.sampling import sample_cubes
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume, require_same_grid, resample
 
@@ -244,7 +244,7 @@ def reference_dose_rows(found, dose_field, prescription=None):
     rows = []
     for region in found.regions:
         mask = region.structure.mask
-        dvh = compute_dvh(region.structure.name, sample_mask(mask.array, mask.geometry), dose_field)
+        dvh = compute_dvh(region.structure.name, sample_cubes(mask.array, mask.geometry), dose_field)
         row = dict.fromkeys(COLUMNS) | {
             "lesion": region.lesion,
             "region": region.title,

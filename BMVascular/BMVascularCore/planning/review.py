@@ -134,7 +134,8 @@ def _rows_without_dose(left_out, structures):
     """Structures that cannot be measured stay in the table, with the reason and without a number."""
     kinds = {s.name: s.kind for s in structures.structures}
     return [
-        dict.fromkeys(COLUMNS) | {"structure": name, "type": kinds[name], "note": f"not evaluated: {error.what}"}
+        dict.fromkeys(COLUMNS)
+        | {"structure": name, "type": kinds[name], "note": f"not evaluated: {error.what}"}
         for name, error in left_out.items()
     ]
 

@@ -123,6 +123,27 @@ def sample_mask(mask, geometry):
     )
 
 
+def sample_cubes(mask, geometry):
+    """Samples of a mask whose voxels are taken as cubes, without a smooth surface.
+
+    For regions that are sets of voxels, such as habitats: a smooth surface would round their corners off.
+    """
+    box = cut_out(np.asarray(mask, bool), geometry, 0.0)
+    spacing = np.asarray(geometry.spacing_kji_mm)
+    voxels = np.argwhere(box.array)
+    step = max(_step_for(len(voxels) * geometry.voxel_ml * 1000.0), 0.25)
+    factor = np.maximum(1, np.ceil(spacing / step - 1e-6)).astype(int)
+    ticks = [(np.arange(n) + 0.5) / n - 0.5 for n in factor]
+    inner = np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, 3)
+    points = box.geometry.points_of((voxels[:, None] + inner).reshape(-1, 3))
+    weights = np.full(len(points), geometry.voxel_ml * 1000.0 / len(inner))
+    rim = np.argwhere(box.array & ~ndimage.binary_erosion(box.array))
+    size = float((spacing / factor).max())
+    return Samples(
+        points, weights, box.geometry.points_of(rim), size, f"voxels as cubes, {size:.2f} mm samples"
+    )
+
+
 def _sample_voxels(mask, geometry, step):
     """Voxel centres, joined to blocks where there are far more than needed."""
     box = cut_out(mask, geometry, 0.0)
