@@ -95,6 +95,15 @@ def _dense(polygon, step):
     return start[edge] + share[:, None] * (end - start)[edge]
 
 
+def plane_step(contours):
+    """Distance between the planes of contours in mm; None for a single plane."""
+    normal = plane_axes(contours)[2]
+    heights = np.sort([float(np.mean(np.asarray(one, float) @ normal)) for one in contours])
+    steps = np.diff(heights)
+    steps = steps[steps > _PLANE_TOLERANCE_MM]
+    return float(np.median(steps)) if len(steps) else None
+
+
 def stack_planes(contours, name, slice_step_mm=None):
     """Sort contours into unbroken runs of planes.
 
@@ -128,7 +137,8 @@ def stack_planes(contours, name, slice_step_mm=None):
     groups = np.split(order, np.flatnonzero(np.diff(height[order]) > _PLANE_TOLERANCE_MM) + 1)
     heights = np.array([height[group].mean() for group in groups])
     steps = np.diff(heights)
-    step = slice_step_mm or (float(np.median(steps)) if len(steps) else None)
+    # organs are often drawn on every second or third slice only: each structure has its own distance
+    step = float(np.median(steps)) if len(steps) else slice_step_mm
     if step is None:
         raise InputError(
             "lies on a single slice of unknown thickness", name, "Add another structure or its CT."

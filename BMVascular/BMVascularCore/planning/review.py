@@ -11,6 +11,7 @@ from BMVascularCore.planning.dvh import compute_dvh
 from BMVascularCore.planning.indices import DEFINITIONS, conformity_metrics, dose_metrics
 from BMVascularCore.planning.isodose import share_isodoses
 from BMVascularCore.planning.plan_tables import NOT_ORGANS, distance_table
+from BMVascularCore.planning.planes import plane_step
 from BMVascularCore.planning.rules import planning_rules, roi_rules
 from BMVascularCore.planning.sampling import sample_structure
 from BMVascularCore.progress import share_of, silent
@@ -236,12 +237,8 @@ def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
 
 def _common_step(structures):
     """Slice distance of the structure set, for structures that lie on a single slice."""
-    steps = []
-    for structure in structures.structures:
-        heights = np.unique([round(float(c[0, 2]), 2) for c in structure.contours])
-        if len(heights) > 1:
-            steps.append(float(np.median(np.diff(heights))))
-    return float(np.min(steps)) if steps else None
+    steps = [plane_step(s.contours) for s in structures.structures if s.contours]
+    return min((step for step in steps if step is not None), default=None)
 
 
 def _base_row(item, field_, dose):
