@@ -8,6 +8,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.planning.dose import dose_of_volume, read_dose
 from BMVascularCore.planning.oar import surface_distances
 from BMVascularCore.planning.plan_tables import NOT_ORGANS, biological_doses, constraints_of_plan
+from BMVascularCore.planning.planes import self_crossing
 from BMVascularCore.planning.rasterise import mask_of_contours
 from BMVascularCore.planning.review import COLUMNS, review_plan
 from BMVascularCore.planning.sampling import sample_mask, sample_structure
@@ -56,10 +57,18 @@ def importStructures(scene, path, ct, timepoint=""):
     if ct is None and found.from_contours:
         raise InputError("contours need the planning CT", Path(path).name, "Choose the planning CT first.")
     masks = [_maskOf(structure, ct) for structure in drawn]
+    for structure, mask in zip(drawn, masks, strict=True):
+        if structure.contours and self_crossing(structure.contours):
+            found.warnings.append(f"{structure.name}: a contour crosses itself, the even-odd rule decides")
+        if not mask.array.any():
+            found.warnings.append(f"{structure.name}: lies outside the planning CT, left out")
+    if not any(mask.array.any() for mask in masks):
+        raise InputError("lies outside the planning CT", Path(path).name, "Give the structure set of this CT.")
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
     node.CreateDefaultDisplayNodes()
     for n, (structure, mask) in enumerate(zip(drawn, masks, strict=True)):
-        _addSegment(node, structure, mask, n)
+        if mask.array.any():
+            _addSegment(node, structure, mask, n)
     setRole(node, "organs", timepoint, "imported")
     if found.frame_of_reference_uid:
         node.SetAttribute(FRAME, found.frame_of_reference_uid)
@@ -95,7 +104,7 @@ def importDose(scene, path, ct=None):
     Raises
     ------
     InputError
-        Not the absolute dose of a whole plan, or of another scan than the CT.
+        Not the absolute dose of a whole plan, of another scan than the CT, or beside it.
     """
     found = read_dose(path)
     frame = factsOf(ct).get("frame_of_reference_uid") if ct is not None else None
@@ -105,12 +114,22 @@ def importDose(scene, path, ct=None):
             Path(path).name,
             "Give the dose of this CT.",
         )
+    if ct is not None and not _meets(found.geometry, geometryOfNode(ct)):
+        raise InputError("does not reach the planning CT", Path(path).name, "Give the dose of this CT.")
     node = addVolume(scene, found.volume, "Planning dose (Gy)")
     setRole(node, "dose", timepointOf(ct) if ct is not None else "Planning", "; ".join(found.warnings))
     setFacts(node, {"frame_of_reference_uid": found.frame_of_reference_uid, "modality": "RTDOSE"})
     display.showMap(node, 0.0, found.maximum_gy, "Dose", threshold=0.1 * found.maximum_gy)
     display.addColorLegend(node, "Dose", "Gy")
     return node
+
+
+def _meets(one, other):
+    """True where two grids share a place: some of a lattice of points of one lies in the other."""
+    ticks = [np.linspace(0, n - 1, 12) for n in one.shape]
+    points = one.points_of(np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, 3))
+    middle = other.points_of((np.asarray(other.shape) - 1) / 2.0)
+    return bool(other.contains(points).any() or one.contains(middle[None]).any())
 
 
 def doseGrid(node, unit="Gy"):

@@ -144,7 +144,7 @@ def stack_planes(contours, name, slice_step_mm=None):
             "lies on a single slice of unknown thickness", name, "Add another structure or its CT."
         )
     warnings = []
-    crossing = any(crosses_itself(one[:, :2]) for one in local)
+    crossing = self_crossing(contours)
     if crossing:
         warnings.append(f"{name}: a contour crosses itself; what lies inside is decided by the even-odd rule")
     polygons = [[local[n][:, :2] for n in group] for group in groups]
@@ -159,6 +159,18 @@ def stack_planes(contours, name, slice_step_mm=None):
         PlaneStack(heights[p], [polygons[n] for n in p], areas[p], _own_step(heights[p], step), axes)
         for p in parts
     ], warnings
+
+
+def self_crossing(contours):
+    """True when a contour of a structure crosses itself.
+
+    Parameters
+    ----------
+    contours : list of ndarray, shape (n, 3)
+        LPS mm.
+    """
+    axes = plane_axes(contours)
+    return any(crosses_itself((np.asarray(one, float) @ axes.T)[:, :2]) for one in contours)
 
 
 def _leaves_plane(points):
