@@ -298,6 +298,10 @@ def review(scene, dose, structures, prescription, brain, timepoint, progress):
     -------
     BMVascularCore.planning.review.PlanReview
     """
+    if isinstance(prescription, dict):
+        # a CTV without a margin is its GTV and not among the structures
+        names = {structure.name for structure in structures.structures}
+        prescription = {name: dose_gy for name, dose_gy in prescription.items() if name in names}
     found = review_plan(dose, structures, prescription, brain or None, progress=progress)
     rows = [{key: _text(row.get(key)) for key in COLUMNS} for row in found.rows]
     putTable(scene, "metrics", timepoint, rows, f"{timepoint} dose metrics".strip(), list(COLUMNS))

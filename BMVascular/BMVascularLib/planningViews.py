@@ -172,7 +172,7 @@ def addIsodoses(scene, dose, levels, timepoint=""):
     Returns
     -------
     list of dict
-        level_gy, color, name, node; the node is None where the dose does not reach the level.
+        level_gy, color, name, short, node; the node is None where the dose does not reach the level.
     """
     removeRole(scene, "isodose")
     rows = []
@@ -183,7 +183,9 @@ def addIsodoses(scene, dose, levels, timepoint=""):
         if level < top:
             node = addIsodose(scene, dose, level, f"Isodose {name}", color)
             setRole(node, "isodose", timepoint, "surface of the dose volume")
-        rows.append({"level_gy": level, "color": color, "name": name, "node": node})
+        # a legend has little room: where prescriptions differ, the table names the lesions
+        short = name if ";" not in beside else f"{level:g} Gy"
+        rows.append({"level_gy": level, "color": color, "name": name, "short": short, "node": node})
     _addLegend(scene, [row for row in rows if row["node"] is not None])
     return rows
 
@@ -199,7 +201,7 @@ def _addLegend(scene, rows):
     table.SetHideFromEditors(False)
     table.SetNumberOfColors(len(rows))
     for n, row in enumerate(reversed(rows)):
-        table.SetColor(n, row["name"], *row["color"], 1.0)
+        table.SetColor(n, row["short"], *row["color"], 1.0)
     table.GetLookupTable().SetTableRange(0, len(rows) - 1)
     shown = rows[0]["node"].GetDisplayNode()
     shown.SetAndObserveColorNodeID(table.GetID())
@@ -208,7 +210,8 @@ def _addLegend(scene, rows):
     legend = display.addColorLegend(rows[0]["node"], "Isodoses", categories=True)
     # the left edge: the dose's own legend stands on the right
     legend.SetPosition(0.02, 0.5)
-    legend.SetSize(0.34, min(0.16 * len(rows), 0.8))
+    longest = max(len(row["short"]) for row in rows)
+    legend.SetSize(min(0.06 + 0.022 * longest, 0.36), min(0.12 * len(rows), 0.6))
     legend.SetVisibility(True)
 
 

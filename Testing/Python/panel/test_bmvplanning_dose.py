@@ -210,6 +210,8 @@ def test_shares_of_several_prescriptions_name_their_lesions(host, dosed):
         "18 Gy (90 % M1; 100 % M2)",
         "12 Gy (60 % M1; 67 % M2)",
     ]
+    host.click(dosed.ui.reviewButton)
+    assert [row["prescription_gy"] for row in dosed.logic.lastReview.rows] == [20.0, 18.0, 20.0, 18.0]
 
 
 def test_biological_dose_follows_prescription_and_fractions(host, dosed):
