@@ -63,7 +63,9 @@ def importStructures(scene, path, ct, timepoint=""):
         if not mask.array.any():
             found.warnings.append(f"{structure.name}: lies outside the planning CT, left out")
     if not any(mask.array.any() for mask in masks):
-        raise InputError("lies outside the planning CT", Path(path).name, "Give the structure set of this CT.")
+        raise InputError(
+            "lies outside the planning CT", Path(path).name, "Give the structure set of this CT."
+        )
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
     node.CreateDefaultDisplayNodes()
     for n, (structure, mask) in enumerate(zip(drawn, masks, strict=True)):

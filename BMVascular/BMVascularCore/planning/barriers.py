@@ -116,7 +116,7 @@ def barrier_of_structures(structures, names=None):
 def join_barriers(parts, geometry):
     """Barriers of any grid as one mask on a wanted grid.
 
-    Drawn structures are closed by a little more than a millimetre: a sloping sheet such as the tentorium leaves
+    Drawn structures are closed by a few millimetres: a sloping sheet such as the tentorium leaves
     gaps between its slices that a target would grow through.
 
     Parameters

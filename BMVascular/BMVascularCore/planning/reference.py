@@ -8,11 +8,11 @@ preserved barrier and high blood volume that lies in it.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.phenotype.habitats import HABITATS
 from BMVascularCore.phenotype.rules import load_table
+from BMVascularCore.phenotype.shapes import signed_distance_mm
 from BMVascularCore.planning.dvh import compute_dvh
 from BMVascularCore.planning.field import box_around, crop_geometry
 from BMVascularCore.planning.roi_names import REFERENCE_PREFIX, colour_of
@@ -138,7 +138,8 @@ def _leaky(ktrans, geometry, settings):
 def _of_lesion(lesions, number, habitats, leaky, settings):
     """Key, title, box and mask of every region of one lesion."""
     spacing = np.asarray(lesions.geometry.spacing_kji_mm)
-    pad = np.ceil((settings["front_mm"] + 1.0) / spacing).astype(int)
+    # twice the front: a neighbour that far away still takes its share of it
+    pad = np.ceil((2.0 * settings["front_mm"] + 1.0) / spacing).astype(int)
     start, shape = box_around(lesions.array == number)
     box = tuple(
         slice(max(a - p, 0), min(a + n + p, size))
@@ -164,11 +165,11 @@ def _of_lesion(lesions, number, habitats, leaky, settings):
 
 def _front(labels, number, spacing, reach_mm):
     """The shell around a lesion, outside all lesions and nearer to this one than to any other."""
-    distance = ndimage.distance_transform_edt(labels != number, sampling=spacing)
+    distance = signed_distance_mm(labels == number, spacing)
     others = (labels > 0) & (labels != number)
-    front = (labels == 0) & (distance <= reach_mm)
+    front = (labels == 0) & (distance > 0) & (distance <= reach_mm)
     if others.any():
-        front &= distance <= ndimage.distance_transform_edt(~others, sampling=spacing)
+        front &= distance <= signed_distance_mm(others, spacing)
     return front
 
 

@@ -197,7 +197,11 @@ def test_structures_that_cannot_be_used_leave_the_scene_alone(host, planned, tol
 
 def test_a_contour_that_crosses_itself_is_imported_and_said(host, planned, told, tmp_path):
     eight = [[(0, 0, z), (10, 10, z), (10, 0, z), (0, 10, z)] for z in range(5)]
-    rois = [drawn(*eight), drawn(*foreign.turned(ball_rings(), 0), name="Chiasm"), drawn([(1, 2, 3)], name="Dot")]
+    rois = [
+        drawn(*eight),
+        drawn(*foreign.turned(ball_rings(), 0), name="Chiasm"),
+        drawn([(1, 2, 3)], name="Dot"),
+    ]
     file = foreign.write_structures(tmp_path / "rs.dcm", rois, frame="1.2.3")
     planned.ui.structuresPath.currentPath = str(file)
     host.click(planned.ui.structuresButton)

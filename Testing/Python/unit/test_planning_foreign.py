@@ -139,7 +139,10 @@ def test_contours_need_not_be_axial(tmp_path, plain_dose, axis, step):
 
 
 def test_an_organ_on_every_third_slice_keeps_its_volume(tmp_path, plain_dose):
-    rois = [("GTV", "GTV", foreign.closed(rings())), ("Stem", "ORGAN", foreign.closed(rings(24, CENTRE, 3.0)))]
+    rois = [
+        ("GTV", "GTV", foreign.closed(rings())),
+        ("Stem", "ORGAN", foreign.closed(rings(24, CENTRE, 3.0))),
+    ]
     _, rows = dvh(tmp_path, plain_dose, foreign.write_structures(tmp_path / "rs.dcm", rois))
     assert float(rows["Stem"]["volume_ml"]) == pytest.approx(cases.sphere_ml(24), rel=0.01)
     assert float(rows["GTV"]["volume_ml"]) == pytest.approx(cases.sphere_ml(DIAMETER), rel=0.01)
