@@ -51,7 +51,8 @@ class PlaneStack:
             inside, ndimage.distance_transform_edt(inside), -ndimage.distance_transform_edt(~inside)
         )
         values = -(near - 0.5 * np.sign(near)) * pixel
-        close = np.argwhere(np.abs(near) < 3.0)
+        # a contour smaller than a pixel holds none: then nothing but the outline says how far it is
+        close = np.argwhere((np.abs(near) < 3.0) | (not inside.any()))
         outline = np.concatenate([_dense(polygon, 0.25 * pixel) for polygon in self.polygons[k]])
         places = np.stack([grid[0][close[:, 0]], grid[1][close[:, 1]]], axis=1)
         exact, _ = cKDTree(outline).query(places)

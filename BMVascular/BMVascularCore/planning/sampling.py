@@ -245,7 +245,9 @@ def _to_surface(values, step):
 
 def _match_area(values, area, step):
     """Coverage of pixels by a signed-distance field moved to enclose a wanted area, and the move in mm."""
-    shift = 0.0
+    # an outline smaller than a pixel holds no pixel: start from a disc of the wanted area at its middle
+    lowest = float(values.min())
+    shift = 0.0 if lowest < -0.5 * step else -lowest - np.sqrt(area / np.pi)
     for _ in range(8):
         inside = np.clip(0.5 - (values + shift) / step, 0.0, 1.0)
         excess = float(inside.sum()) * step * step - area
@@ -300,11 +302,12 @@ def _cap_areas(areas, n_sub, half, end_caps):
     x = np.arange(1, n_sub + 1) / n_sub
     slope = (areas[1] - areas[0]) - second
     beyond = areas[0] - slope * x + second * x * x
-    if beyond[-1] > 0 or slope <= 0:
+    # a pole that lies exactly one slice farther is a pole, whatever the last digit says
+    if beyond[-1] > 1e-3 * areas[0] or slope <= 0:
         return flat
     beyond = np.minimum(beyond, areas[0])
-    stop = int(np.argmax(beyond <= 0))
-    return [float(a) for a in beyond[:stop]]
+    ended = np.flatnonzero(beyond <= 0)
+    return [float(a) for a in beyond[: ended[0] if len(ended) else None]]
 
 
 def _area_between(areas, k, share):
