@@ -349,7 +349,7 @@ def test_a_last_contour_smaller_than_a_sample_loses_no_volume(diameter, height):
 
 
 def test_no_sample_lies_outside_its_sphere():
-    """Half a sub-slice of at most 0.3 mm is the most that a lid can stand out."""
+    """Half a sub-slice (a third of the slices of 1 mm) is the most that the surface can be off at a pole."""
     rng = np.random.default_rng(3)
     for diameter in (3, 4, 5, 6, 8):
         for height in (*rng.uniform(-0.5, 0.5, 6), 0.0, 0.002, 0.498):
@@ -357,7 +357,7 @@ def test_no_sample_lies_outside_its_sphere():
             samples = sample_contours(cases.sphere_contours(diameter, 1.0, centre))
             assert np.linalg.norm(samples.points_lps_mm - centre, axis=1).max() < diameter / 2 + 0.15
             assert np.linalg.norm(samples.surface_lps_mm - centre, axis=1) == pytest.approx(
-                diameter / 2, abs=0.15
+                diameter / 2, abs=0.17
             )
 
 
