@@ -22,7 +22,8 @@ from slicer.util import VTKObservationMixin
 from BMVascularLib.planningReview import PlanningReviewLogic
 from BMVascularLib.widgets.panel import PanelLifeCycle
 from BMVascularLib.widgets.planningDose import DoseSection, ExportSection, OrgansSection, SelfTestSection
-from BMVascularLib.widgets.planningFuse import FuseSection, TargetsSection
+from BMVascularLib.widgets.planningFuse import FuseSection
+from BMVascularLib.widgets.planningTargets import TargetsSection
 
 
 class BMVPlanning(ScriptedLoadableModule):
@@ -49,10 +50,12 @@ class BMVPlanningParameterNode:
     ctVolume, t1cVolume, lesions, organs, dose, isocentre - inputs
     blend, squareMm, targetsFill, doseOpacity, doseLegend, showIsodoses - display
     ctvMm, ptvMm - margins of new targets in mm
+    skullBarrier, barrierNames - what targets may not grow into
     angleDeg, translationMm - setup error about a shared isocentre
     mriAgeDays - days from MRI to treatment, -1 is not known
     prescription - as typed by the user, empty until then
     isodoses - levels as typed
+    exportReferences - habitats go out as structures not for treatment
     """
 
     ctVolume: vtkMRMLScalarVolumeNode | None
@@ -65,6 +68,8 @@ class BMVPlanningParameterNode:
     squareMm: Annotated[float, WithinRange(5.0, 60.0)] = 25.0
     ctvMm: Annotated[float, WithinRange(0.0, 30.0)] = 0.0
     ptvMm: Annotated[float, WithinRange(0.0, 30.0)] = 1.0
+    skullBarrier: bool = False
+    barrierNames: str = ""
     targetsFill: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
     angleDeg: Annotated[float, WithinRange(0.0, 10.0)] = 1.0
     translationMm: Annotated[float, WithinRange(0.0, 20.0)] = 0.0
@@ -74,6 +79,7 @@ class BMVPlanningParameterNode:
     showIsodoses: bool = True
     doseOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
     doseLegend: bool = False
+    exportReferences: bool = True
 
 
 class BMVPlanningWidget(
@@ -313,32 +319,41 @@ class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
 
     # -- targets
 
-    def makeTargets(self, lesions, ct, ctvMm, ptvMm, progress=None):
+    def makeTargets(self, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
         """GTV, CTV, PTV of every lesion; see :func:`BMVascularLib.planningTargets.makeAll`."""
         from BMVascularLib.planningTargets import makeAll
 
-        return makeAll(slicer.mrmlScene, lesions, ct, ctvMm, ptvMm, progress)
+        return makeAll(slicer.mrmlScene, lesions, ct, ctvMm, ptvMm, progress, barriers)
 
-    def setMargins(self, lesions, ct, name, ctvMm, ptvMm):
+    def setMargins(self, lesions, ct, name, ctvMm, ptvMm, barriers=None):
         """Other margins for one lesion."""
         from BMVascularLib.planningTargets import setMargins
 
         node = self.targets(lesions)
-        return setMargins(slicer.mrmlScene, node, lesions, ct, name, ctvMm, ptvMm)
+        return setMargins(slicer.mrmlScene, node, lesions, ct, name, ctvMm, ptvMm, barriers)
+
+    def barriers(self, ct, lesions, organs, skull, names):
+        """What targets may not grow into; kept as long as CT, lesions and organs stay as they are."""
+        from BMVascularLib.planningTargets import barriersOf
+
+        if ct is None or lesions is None or not (skull or names.strip()):
+            return None
+        states = [(node.GetID(), node.GetMTime()) for node in (ct, lesions, organs) if node is not None]
+        key = (*states, skull, names)
+        if self._barriers[0] != key:
+            self._barriers = key, barriersOf(ct, lesions, skull, self.organStructures(organs), names)
+        return self._barriers[1]
 
     def marginOfText(self, text):
-        """Margin in mm from a table cell.
+        """Margin from a table cell such as ``2`` or ``2 L4 S1``.
 
         Raises
         ------
         InputError
         """
-        from BMVascularCore.errors import InputError
+        from BMVascularCore.planning.margins import Margin
 
-        try:
-            return float(text.replace(",", "."))
-        except ValueError as error:
-            raise InputError(f"'{text}' is not a margin in mm", "margin", "Type 0 to 30.") from error
+        return Margin.of_text(text)
 
     def targetRows(self, lesions, angleDeg, translationMm, isocentre=None):
         """Targets with rotation figures and the first published row beside."""

@@ -5,15 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.planning.dose import DoseField, dose_of_volume, read_dose
-from BMVascularCore.planning.dvh import compute_dvh
-from BMVascularCore.planning.oar import constraint_table, surface_distances
+from BMVascularCore.planning.dose import dose_of_volume, read_dose
+from BMVascularCore.planning.oar import surface_distances
+from BMVascularCore.planning.plan_tables import NOT_ORGANS, biological_doses, constraints_of_plan
+from BMVascularCore.planning.planes import self_crossing
 from BMVascularCore.planning.rasterise import mask_of_contours
 from BMVascularCore.planning.review import COLUMNS, review_plan
-from BMVascularCore.planning.rules import constraint_rows
 from BMVascularCore.planning.sampling import sample_mask, sample_structure
 from BMVascularCore.planning.structures import StructureSet, read_structures
-from BMVascularCore.volume import resample
 from BMVascularLib import display
 from BMVascularLib.planningNodes import lesionMasks, putTable, structuresOfNode, tableOf
 from BMVascularLib.planningTargets import reviewStructures as targetStructures
@@ -23,7 +22,6 @@ from BMVascularLib.studyNodes import factsOf, setFacts, setRole, timepointOf
 from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
 
 KIND, FRAME = "BMVascular.Kind", "BMVascular.frame_of_reference_uid"
-_LEAST_HABITAT_VOXELS = 8
 DISTANCE_COLUMNS = ("lesion", "distance_mm", "nearest_lesion")
 
 
@@ -59,10 +57,20 @@ def importStructures(scene, path, ct, timepoint=""):
     if ct is None and found.from_contours:
         raise InputError("contours need the planning CT", Path(path).name, "Choose the planning CT first.")
     masks = [_maskOf(structure, ct) for structure in drawn]
+    for structure, mask in zip(drawn, masks, strict=True):
+        if structure.contours and self_crossing(structure.contours):
+            found.warnings.append(f"{structure.name}: a contour crosses itself, the even-odd rule decides")
+        if not mask.array.any():
+            found.warnings.append(f"{structure.name}: lies outside the planning CT, left out")
+    if not any(mask.array.any() for mask in masks):
+        raise InputError(
+            "lies outside the planning CT", Path(path).name, "Give the structure set of this CT."
+        )
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
     node.CreateDefaultDisplayNodes()
     for n, (structure, mask) in enumerate(zip(drawn, masks, strict=True)):
-        _addSegment(node, structure, mask, n)
+        if mask.array.any():
+            _addSegment(node, structure, mask, n)
     setRole(node, "organs", timepoint, "imported")
     if found.frame_of_reference_uid:
         node.SetAttribute(FRAME, found.frame_of_reference_uid)
@@ -98,7 +106,7 @@ def importDose(scene, path, ct=None):
     Raises
     ------
     InputError
-        Not the absolute dose of a whole plan, or of another scan than the CT.
+        Not the absolute dose of a whole plan, of another scan than the CT, or beside it.
     """
     found = read_dose(path)
     frame = factsOf(ct).get("frame_of_reference_uid") if ct is not None else None
@@ -108,12 +116,22 @@ def importDose(scene, path, ct=None):
             Path(path).name,
             "Give the dose of this CT.",
         )
+    if ct is not None and not _meets(found.geometry, geometryOfNode(ct)):
+        raise InputError("does not reach the planning CT", Path(path).name, "Give the dose of this CT.")
     node = addVolume(scene, found.volume, "Planning dose (Gy)")
     setRole(node, "dose", timepointOf(ct) if ct is not None else "Planning", "; ".join(found.warnings))
     setFacts(node, {"frame_of_reference_uid": found.frame_of_reference_uid, "modality": "RTDOSE"})
     display.showMap(node, 0.0, found.maximum_gy, "Dose", threshold=0.1 * found.maximum_gy)
     display.addColorLegend(node, "Dose", "Gy")
     return node
+
+
+def _meets(one, other):
+    """True where two grids share a place: some of a lattice of points of one lies in the other."""
+    ticks = [np.linspace(0, n - 1, 12) for n in one.shape]
+    points = one.points_of(np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, 3))
+    middle = other.points_of((np.asarray(other.shape) - 1) / 2.0)
+    return bool(other.contains(points).any() or one.contains(middle[None]).any())
 
 
 def doseGrid(node, unit="Gy"):
@@ -141,7 +159,7 @@ def distanceRows(lesions, organs):
         Of the organs, in order.
     """
     masks = {name: sample_mask(mask.array, mask.geometry) for _, name, mask in lesionMasks(lesions)}
-    structures = [s for s in structuresOfNode(organs) if s.kind not in ("EXTERNAL", "GTV", "CTV", "PTV")] \
+    structures = [s for s in structuresOfNode(organs) if s.kind not in NOT_ORGANS] \
         if organs is not None else []  # fmt: skip
     drawn = {s.name: sample_structure(s) for s in structures if not s.empty}
     rows = {name: {"lesion": name} for name in masks}
@@ -164,15 +182,7 @@ def constraintRows(fractions, names, dvhs=()):
         Structures present.
     dvhs : list of Dvh
     """
-    import re
-
-    found = constraint_table([d for d in dvhs if d.name in names], fractions)
-    known = {(row["structure"], row["metric"], row.get("limit_gy"), row.get("limit_ml")) for row in found}
-    for row in constraint_rows(fractions):
-        for name in names:
-            key = (name, row["metric"], row.get("limit_gy"), row.get("limit_ml"))
-            if key not in known and re.search(row["pattern"], name.lower().replace("_", "")):
-                found.append({**row, "structure": name, "within": None})
+    found = constraints_of_plan(dvhs, fractions, names)
     return [_constraintRow(row) for row in found]
 
 
@@ -231,6 +241,38 @@ def parsePrescription(text, targets):
     return found
 
 
+def biologicalText(prescription, fractions):
+    """BED and EQD2 of typed doses in words; '' where nothing can be said.
+
+    Parameters
+    ----------
+    prescription : float or dict
+        Gy, or name to Gy.
+    fractions : int
+    """
+    doses = sorted(set(prescription.values())) if isinstance(prescription, dict) else [prescription]
+    lines, cautions = [], []
+    for dose in doses:
+        row = biological_doses(dose, fractions)["plan"]
+        lines.append(
+            f"{dose:g} Gy in {fractions}: tumour (α/β 10 Gy) BED {row['bed10_gy']:.1f}, EQD2 {row['eqd2_10_gy']:.1f} Gy; "
+            f"brain (α/β 2 Gy) BED {row['bed2_gy']:.1f}, EQD2 {row['eqd2_2_gy']:.1f} Gy."
+        )
+        cautions += [row["caution"]] if "caution" in row else []
+    text = " ".join(lines)
+    return f"{text} {cautions[0][0].upper()}{cautions[0][1:]}." if cautions else text
+
+
+def lesionPrescriptions(given, targets):
+    """Prescription in Gy of every lesion, from what :func:`parsePrescription` gave."""
+    found = {}
+    for row in targetRows(targets):
+        doses = [given[i] for i in row["ids"].values() if i in given] if isinstance(given, dict) else [given]
+        if doses:
+            found[row["name"]] = doses[0]
+    return found
+
+
 def reviewStructures(targets, organs, imported=None):
     """Targets and organs as one structure set.
 
@@ -258,6 +300,10 @@ def review(scene, dose, structures, prescription, brain, timepoint, progress):
     -------
     BMVascularCore.planning.review.PlanReview
     """
+    if isinstance(prescription, dict):
+        # a CTV without a margin is its GTV and not among the structures
+        names = {structure.name for structure in structures.structures}
+        prescription = {name: dose_gy for name, dose_gy in prescription.items() if name in names}
     found = review_plan(dose, structures, prescription, brain or None, progress=progress)
     rows = [{key: _text(row.get(key)) for key in COLUMNS} for row in found.rows]
     putTable(scene, "metrics", timepoint, rows, f"{timepoint} dose metrics".strip(), list(COLUMNS))
@@ -291,49 +337,6 @@ def conventionText(found):
     facts["dose_grid_mm"] = " x ".join(f"{s:g}" for s in facts["dose_grid_mm"])
     lines = [f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()]
     return ". ".join([*lines, *dict.fromkeys(found.warnings)])
-
-
-def habitatRows(lesions, habitats, dose):
-    """Dose that every habitat of every lesion receives.
-
-    Parameters
-    ----------
-    lesions : vtkMRMLSegmentationNode
-    habitats : vtkMRMLLabelMapVolumeNode
-    dose : BMVascularCore.planning.dose.DoseGrid
-
-    Returns
-    -------
-    list of dict
-        lesion, habitat, volume_ml, d98_gy, dmean_gy, d2_gy, note.
-    """
-    volume = volumeOfNode(habitats, copy=False)
-    table = habitats.GetDisplayNode().GetColorNode()
-    field = DoseField(dose)
-    rows = []
-    for _, name, mask in lesionMasks(lesions):
-        inside = resample(volume, mask.geometry, None, "nearest", 0).array * mask.array
-        for value in np.unique(inside[inside > 0]):
-            title = table.GetColorName(int(value)) if table is not None else ""
-            row = {"lesion": name, "habitat": title or f"habitat {int(value)}"}
-            rows.append(row | _habitatDose(inside == value, mask, field))
-    return rows
-
-
-def _habitatDose(part, mask, field):
-    count = int(part.sum())
-    row = {"volume_ml": count * mask.geometry.voxel_ml}
-    if count < _LEAST_HABITAT_VOXELS:
-        return row | {"note": f"below {_LEAST_HABITAT_VOXELS} voxels: not measurable"}
-    dvh = compute_dvh(mask.name, sample_mask(part, mask.geometry), field)
-    if not dvh.measurable:
-        return row | {"note": dvh.reason}
-    return row | {
-        "d98_gy": dvh.dose_at_share(0.98),
-        "dmean_gy": dvh.mean_gy,
-        "d2_gy": dvh.dose_at_share(0.02),
-        "note": "",
-    }
 
 
 def structureColors(*nodes):

@@ -1,6 +1,6 @@
 """DICOM objects of a plan: made and checked in memory, shown, then written together or not at all."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume
 from BMVascularLib.planningNodes import fusionFacts, requireCt
+from BMVascularLib.planningReference import onGrid
 from BMVascularLib.planningTargets import reviewStructures
 from BMVascularLib.segments import labelsOfNode
 from BMVascularLib.studyNodes import factsOf
@@ -69,7 +70,7 @@ def refusal(ct, fusion, targets):
     return ""
 
 
-def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progress=None):
+def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progress=None, references=None):
     """Make every object in memory and check it.
 
     Parameters
@@ -79,6 +80,8 @@ def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progres
     targets, lesions : vtkMRMLSegmentationNode
     ctFolder, mrFolder : str
         DICOM series of CT and T1c; without the second neither registration nor segmentation is written.
+    references : ReferenceRegions, optional
+        Habitats, front and permeable part of the lesions, written as structures not for treatment.
 
     Returns
     -------
@@ -99,7 +102,9 @@ def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progres
         )
     series = read_planning_series(ctFolder, allow_thick=True)
     _requireSameImage(ct, series)
-    objects = [_guarded(_structureSet, "rtstruct.dcm", "RT Structure Set", series, targets, progress)]
+    objects = [
+        _guarded(_structureSet, "rtstruct.dcm", "RT Structure Set", series, targets, references, progress)
+    ]
     if not mrFolder:
         missing = "the DICOM series of the T1 is not chosen"
         objects += [
@@ -117,7 +122,7 @@ def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progres
         ]
         return objects
     objects.append(_guarded(_registration, "reg.dcm", "Spatial Registration", series, moving, t1c))
-    objects.append(_guarded(_segmentation, "seg.dcm", "Segmentation", moving, lesions, t1c))
+    objects.append(_guarded(_segmentation, "seg.dcm", "Segmentation", moving, lesions, t1c, references))
     return objects
 
 
@@ -153,12 +158,16 @@ def _sameCorners(one, other):
     return bool((gaps.min(axis=1) < _SAME_PLACE_MM).all())
 
 
-def _structureSet(made, series, targets, progress):
-    rois, table, warnings = trace_structures(reviewStructures(targets), series, progress=progress)
+def _structureSet(made, series, targets, references, progress):
+    structures = reviewStructures(targets)
+    extra = references.structures() if references is not None else []
+    rois, table, warnings = trace_structures([*structures, *extra], series, progress=progress)
     data = build_rtstruct(series, rois)
     findings = preflight(data, series, {row["name"]: row["mask_ml"] for row in table})
     errors = [one.text for one in findings if one.severity == "error"]
     made.content = f"{len(rois)} structures, {sum(row['contours'] for row in table)} contours"
+    if extra:
+        made.content += f"; {len(extra)} of them reference only (CONTROL), not for treatment"
     made.notes = [*series.warnings, *warnings, *(f.text for f in findings if f.severity == "warning")]
     if errors:
         made.problem = f"does not pass the check: {errors[0]}"
@@ -188,7 +197,7 @@ def _matrices(data):
     ]
 
 
-def _segmentation(made, moving, lesions, t1c):
+def _segmentation(made, moving, lesions, t1c, references):
     labels, names = labelsOfNode(lesions, geometryOfNode(t1c))
     local = geometryOfNode(t1c, world=False)
     if not local.matches(moving.geometry, _SAME_PLACE_MM):
@@ -199,8 +208,15 @@ def _segmentation(made, moving, lesions, t1c):
         for name, mask in masks.items()
         if mask.any()
     ]
-    made.data = build_segmentation(moving, drawn)
     made.content = f"{len(drawn)} lesions on the T1"
+    extra = onGrid(references, geometryOfNode(t1c)) if references is not None else []
+    if extra:
+        made.content += f", {len(extra)} reference regions not for treatment"
+    if references is not None and len(extra) < len(references.regions):
+        made.notes.append("habitats that do not lie on the grid of the T1 are left out")
+    # the grid of the header: the same voxels before the fusion moved them
+    drawn += [replace(each, mask=Volume(each.mask.array, moving.geometry, each.name)) for each in extra]
+    made.data = build_segmentation(moving, drawn)
     if len(made.data.SegmentSequence) != len(drawn):
         made.data, made.problem = None, "not every lesion became a segment"
     return made

@@ -13,6 +13,7 @@ class PlanningReviewLogic:
         self.lastReview = None
         self.lastHabitats = []
         self._imported = {}
+        self._barriers = (None, None)
 
     def targets(self, lesions):
         """The targets of the time point of some lesions, None before they are made."""
@@ -28,6 +29,15 @@ class PlanningReviewLogic:
         if found.from_contours:
             self._imported[node.GetID()] = found
         return node, found.warnings
+
+    def organStructures(self, organs):
+        """Organs as structures: contours as they were read, else masks of the segments."""
+        from BMVascularLib.planningNodes import structuresOfNode
+
+        if organs is None:
+            return []
+        imported = self._imported.get(organs.GetID())
+        return imported.structures if imported is not None else structuresOfNode(organs)
 
     def organNames(self, organs):
         """Names of the organs, in order."""
@@ -69,22 +79,21 @@ class PlanningReviewLogic:
         InputError, Cancelled
             What was reviewed before stays.
         """
+        from BMVascularCore.planning.dose import DoseField
         from BMVascularCore.progress import silent
-        from BMVascularLib import planningDose, planningViews
+        from BMVascularLib import planningDose, planningReference, planningViews
 
         scene, label, targets = slicer.mrmlScene, timepointOf(lesions or dose), self.targets(lesions)
         grid = planningDose.doseGrid(dose, unit)
         prescribed = planningDose.parsePrescription(prescription, targets)
         imported = self._imported.get(organs.GetID()) if organs is not None else None
         structures = planningDose.reviewStructures(targets, organs, imported)
+        regions = planningReference.regionsOf(scene, lesions)
         found = planningDose.review(scene, grid, structures, prescribed, brain, label, progress or silent)
         colors = planningDose.structureColors(targets, organs)
         self.chart = planningViews.addDvhChart(scene, found.dvhs, colors, label)
         self.lastReview = found
-        habitats = firstOf(scene, "habitats", label)
-        self.lastHabitats = (
-            planningDose.habitatRows(lesions, habitats, grid) if habitats is not None and lesions else []
-        )
+        self.lastHabitats = planningReference.doseRows(regions, DoseField(grid), prescribed, targets)
         return found
 
     def reviewRows(self, lesions):
@@ -109,14 +118,14 @@ class PlanningReviewLogic:
         """Isodose lines at typed levels; per cent refer to the one prescription that was typed."""
         from BMVascularLib import planningDose, planningViews
 
-        whole = None
+        given = {}
         if prescription.strip():
-            given = planningDose.parsePrescription(prescription, self.targets(lesions))
-            values = set(given.values()) if isinstance(given, dict) else {given}
-            whole = values.pop() if len(values) == 1 else None
-        levels = planningViews.parseLevels(text, whole)
+            targets = self.targets(lesions)
+            parsed = planningDose.parsePrescription(prescription, targets)
+            given = planningDose.lesionPrescriptions(parsed, targets) or {"": parsed}
+        levels = planningViews.parseLevels(text, given)
         volume = planningDose.doseGrid(dose, unit).volume
-        return planningViews.addIsodoses(slicer.mrmlScene, volume, levels, whole, timepointOf(dose))
+        return planningViews.addIsodoses(slicer.mrmlScene, volume, levels, timepointOf(dose))
 
     def showIsodoses(self, visible):
         """Show or hide the isodose lines."""
@@ -169,6 +178,19 @@ class PlanningReviewLogic:
         scene = slicer.mrmlScene
         handToSlicerRt(dose, subjectHierarchy(scene), hierarchyItem(scene, dose))
 
+    def biologicalText(self, prescription, fractions, lesions):
+        """BED and EQD2 of the typed prescription; '' as long as it cannot be read."""
+        from BMVascularCore.errors import InputError
+        from BMVascularLib.planningDose import biologicalText, parsePrescription
+
+        if not prescription.strip() or not fractions:
+            return ""
+        try:
+            return biologicalText(parsePrescription(prescription, self.targets(lesions)), fractions)
+        except InputError:
+            # still being typed
+            return ""
+
     # -- export
 
     def exportRefusal(self, ct, t1c, lesions):
@@ -177,12 +199,14 @@ class PlanningReviewLogic:
 
         return refusal(ct, self.fusion(t1c), self.targets(lesions))
 
-    def previewExport(self, ct, t1c, lesions, ctFolder, mrFolder, progress=None):
+    def previewExport(self, ct, t1c, lesions, ctFolder, mrFolder, progress=None, references=True):
         """Make and check every DICOM object in memory."""
         from BMVascularLib.planningExport import planExport
+        from BMVascularLib.planningReference import regionsOf
 
         targets = self.targets(lesions)
-        return planExport(ct, t1c, self.fusion(t1c), targets, lesions, ctFolder, mrFolder, progress)
+        regions = regionsOf(slicer.mrmlScene, lesions) if references else None
+        return planExport(ct, t1c, self.fusion(t1c), targets, lesions, ctFolder, mrFolder, progress, regions)
 
     def writeExport(self, objects, folder):
         """Write the objects of a preview together."""

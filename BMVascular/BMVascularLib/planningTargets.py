@@ -5,15 +5,18 @@ import slicer
 from vtk.util import numpy_support
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.barriers import barrier_of_structures, skull_of
+from BMVascularCore.planning.margins import Margin
 from BMVascularCore.planning.roi_names import colour_of
 from BMVascularCore.planning.rules import dose_by_size_rows, planning_rules
 from BMVascularCore.planning.setup_error import rotation_margins
+from BMVascularCore.planning.structures import StructureSet
 from BMVascularCore.planning.targets import KINDS, make_targets
 from BMVascularCore.volume import Volume, ras_lps
 from BMVascularLib.planningNodes import centreLps, lesionMasks, putTable, segmentTag, structuresOfNode
 from BMVascularLib.segments import segmentIds, terminologyEntry
-from BMVascularLib.studyNodes import firstOf, setRole, timepointOf
-from BMVascularLib.volumes import geometryOfNode, ijkToRas, vtkMatrix
+from BMVascularLib.studyNodes import factsOf, firstOf, setRole, timepointOf
+from BMVascularLib.volumes import geometryOfNode, ijkToRas, volumeOfNode, vtkMatrix
 
 LESION, KIND, VOLUME, MARGIN = (
     "BMVascular.Lesion",
@@ -25,7 +28,7 @@ NOTES = "BMVascular.Note"
 _LABELMAP = "Binary labelmap"
 
 
-def makeTarget(number, name, mask, ctvMm, ptvMm, ct):
+def makeTarget(number, name, mask, ctvMm, ptvMm, ct, barriers=None):
     """GTV, CTV and PTV of one lesion on the fine grid of the CT.
 
     Parameters
@@ -34,18 +37,19 @@ def makeTarget(number, name, mask, ctvMm, ptvMm, ct):
     name : str
     mask : BMVascularCore.volume.Volume
         Boolean, in CT space, cut out around the lesion.
-    ctvMm, ptvMm : float
+    ctvMm, ptvMm : float or Margin
     ct : BMVascularCore.volume.Geometry
+    barriers : list of Volume and Structure, optional
 
     Returns
     -------
     BMVascularCore.planning.targets.Target
     """
     labels = Volume(mask.array.astype(np.int32) * number, mask.geometry, name)
-    return make_targets(labels, {number: name}, ctvMm, ptvMm, reference=ct).targets[0]
+    return make_targets(labels, {number: name}, ctvMm, ptvMm, barriers, reference=ct).targets[0]
 
 
-def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None):
+def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
     """Targets of every lesion as a segmentation with the role ``targets``.
 
     Lesions that already have targets keep their margins.
@@ -62,13 +66,13 @@ def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None):
     masks = lesionMasks(lesions)
     timepoint = timepointOf(lesions)
     node = firstOf(scene, "targets", timepoint)
-    kept = {row["name"]: (row["ctv_mm"], row["ptv_mm"]) for row in rows(node)} if node is not None else {}
+    kept = {row["name"]: (row["ctv"], row["ptv"]) for row in rows(node)} if node is not None else {}
     geometry = geometryOfNode(ct)
     made = []
     for n, (number, name, mask) in enumerate(masks):
         if progress is not None:
             progress(n / len(masks), name)
-        made.append(makeTarget(number, name, mask, *kept.get(name, (ctvMm, ptvMm)), geometry))
+        made.append(makeTarget(number, name, mask, *kept.get(name, (ctvMm, ptvMm)), geometry, barriers))
     if node is None:
         node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{timepoint} targets".strip())
         node.CreateDefaultDisplayNodes()
@@ -84,7 +88,7 @@ def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None):
     return node
 
 
-def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm):
+def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm, barriers=None):
     """Make the targets of one lesion again with other margins; the others are not touched.
 
     Raises
@@ -96,7 +100,7 @@ def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm):
     if not chosen:
         raise InputError("is no longer among the lesions", name, "Make the targets again.")
     geometry = geometryOfNode(ct)
-    target = makeTarget(*chosen[0], ctvMm, ptvMm, geometry)
+    target = makeTarget(*chosen[0], ctvMm, ptvMm, geometry, barriers)
     for kind in KINDS:
         _putSegment(node, target, kind, geometry)
     _display(node)
@@ -117,9 +121,9 @@ def _putSegment(node, target, kind, ct):
     segment.SetColor(*[c / 255.0 for c in colour_of(kind, 0)])
     segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry("metastasis"))
     segment.AddRepresentation(_LABELMAP, image)
-    margin = {"GTV": 0.0, "CTV": target.margins["CTV"].largest_mm, "PTV": target.margins["PTV"].largest_mm}
+    margin = {"GTV": "0", "CTV": target.margins["CTV"].text, "PTV": target.margins["PTV"].text}
     for tag, value in ((LESION, target.name), (KIND, kind), (VOLUME, f"{target.ml[kind]:.6g}"),
-                       (MARGIN, f"{margin[kind]:g}"), (NOTES, "; ".join(target.warnings))):  # fmt: skip
+                       (MARGIN, margin[kind]), (NOTES, "; ".join(target.warnings))):  # fmt: skip
         segment.SetTag(tag, value)
     following = segmentation.GetNthSegmentID(after) if 0 <= after < segmentation.GetNumberOfSegments() else ""
     segmentation.AddSegment(segment, segmentId, following)
@@ -162,7 +166,8 @@ def rows(node):
     Returns
     -------
     list of dict
-        name, number, ctv_mm, ptv_mm, gtv_ml, ctv_ml, ptv_ml, diameter_mm, note, ids.
+        name, number, ctv_mm, ptv_mm (the largest side), ctv_margin, ptv_margin (text), ctv, ptv (Margin), gtv_ml,
+        ctv_ml, ptv_ml, diameter_mm, note, ids.
     """
     found = {}
     for segmentId in segmentIds(node) if node is not None else []:
@@ -173,7 +178,9 @@ def rows(node):
         row = found.setdefault(name, {"name": name, "number": int(segmentId[-2:]), "ids": {}})
         row["ids"][kind] = segmentId
         row[f"{kind.lower()}_ml"] = float(segmentTag(segment, VOLUME))
-        row[f"{kind.lower()}_mm"] = float(segmentTag(segment, MARGIN))
+        margin = Margin.of_text(segmentTag(segment, MARGIN))
+        row[kind.lower()], row[f"{kind.lower()}_mm"] = margin, margin.largest_mm
+        row[f"{kind.lower()}_margin"] = margin.text
         row["note"] = segmentTag(segment, NOTES)
     for row in found.values():
         row["diameter_mm"] = float(np.cbrt(6000.0 * row["gtv_ml"] / np.pi))
@@ -186,9 +193,46 @@ def reviewStructures(node):
     return [each for each in structuresOfNode(node) if each.name not in same] if node is not None else []
 
 
+def barriersOf(ct, lesions, skull, structures, names):
+    """What targets may not grow into.
+
+    Parameters
+    ----------
+    ct : vtkMRMLScalarVolumeNode
+    lesions : vtkMRMLSegmentationNode
+    skull : bool
+        Bone of the CT.
+    structures : list of BMVascularCore.planning.structures.Structure
+        Organs to choose from.
+    names : str
+        Names of structures, separated by commas.
+
+    Returns
+    -------
+    list or None
+        None where nothing is chosen.
+
+    Raises
+    ------
+    InputError
+        An unknown name, or a CT without bone.
+    """
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    parts = []
+    if chosen:
+        parts += barrier_of_structures(StructureSet(structures), chosen)
+    if skull:
+        volume = volumeOfNode(ct, copy=False)
+        volume.meta.update(factsOf(ct))
+        corners = [mask.geometry.points_of(np.argwhere(mask.array)) for _, _, mask in lesionMasks(lesions)]
+        ends = [end for points in corners for end in (points.min(axis=0), points.max(axis=0))]
+        parts.append(skull_of(volume, ends))
+    return parts or None
+
+
 def keepTable(scene, node):
     """The targets as a table in the scene."""
-    columns = ["name", "ctv_mm", "ptv_mm", "gtv_ml", "ctv_ml", "ptv_ml", "diameter_mm", "note"]
+    columns = ["name", "ctv_margin", "ptv_margin", "gtv_ml", "ctv_ml", "ptv_ml", "diameter_mm", "note"]
     putTable(scene, "targets table", timepointOf(node), rows(node), f"{node.GetName()} table", columns)
 
 

@@ -15,9 +15,10 @@ from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
 BONE_HU = 250.0
 _EDGE_GRID_MM = 1.2
 _BOARD_GRID_MM = 1.0
+# none is the red of a GTV or the blue of a PTV
 ISODOSE_COLORS = (
-    (0.90, 0.10, 0.15), (1.0, 0.55, 0.0), (1.0, 0.85, 0.10), (0.25, 0.80, 0.30), (0.20, 0.70, 0.95),
-    (0.30, 0.35, 0.95), (0.70, 0.35, 0.90),
+    (0.20, 0.95, 0.30), (1.0, 0.85, 0.10), (0.0, 0.90, 0.90), (0.85, 0.40, 0.95), (1.0, 0.60, 0.75),
+    (0.65, 0.75, 0.20), (0.75, 0.75, 0.75),
 )  # fmt: skip
 
 
@@ -107,15 +108,27 @@ def addBoneEdges(scene, ct):
     return node
 
 
-def parseLevels(text, prescriptionGy):
-    """Isodose levels in Gy from text such as ``100 %, 50 %, 12 Gy``, falling.
+def parseLevels(text, prescriptions):
+    """Isodose levels from text such as ``100 %, 50 %, 12 Gy``.
+
+    Parameters
+    ----------
+    text : str
+    prescriptions : dict
+        Lesion name to Gy; empty before a prescription is typed. A share of several prescriptions becomes one
+        level for each, with the lesions it belongs to.
+
+    Returns
+    -------
+    list of (float, str)
+        Gy, falling, and what stands beside the level: shares, and lesions where prescriptions differ.
 
     Raises
     ------
     InputError
         Not a level, or a share without a prescription.
     """
-    levels = []
+    levels = {}
     for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
         share = part.endswith("%")
         number = part.removesuffix("%").removesuffix("Gy").removesuffix("gy").strip()
@@ -125,41 +138,54 @@ def parseLevels(text, prescriptionGy):
             raise InputError(
                 f"'{part}' is not a level", "isodose lines", "Write for example 100 %, 50 %, 12 Gy."
             ) from error
-        if share and prescriptionGy is None:
+        if share and not prescriptions:
             raise InputError("a level in % needs a prescription", "isodose lines", "Type the prescription.")
-        levels.append(value / 100.0 * prescriptionGy if share else value)
-    if not levels or min(levels) <= 0:
+        doses = {value / 100.0 * dose for dose in prescriptions.values()} if share else {value}
+        levels |= {round(dose, 6): _shares(dose, prescriptions) for dose in doses}
+    if not levels or min(levels) <= 0 or not np.isfinite(list(levels)).all():
         raise InputError("no level above zero is given", "isodose lines", "Write for example 12 Gy.")
-    return sorted(set(levels), reverse=True)
+    return sorted(levels.items(), reverse=True)
 
 
-def addIsodoses(scene, dose, levelsGy, prescriptionGy, timepoint=""):
+def _shares(level, prescriptions):
+    """``60 %`` where there is one prescription, ``100 % M1, M3; 111 % M2`` where there are several."""
+    if not prescriptions:
+        return ""
+    byDose = {}
+    for name, dose in prescriptions.items():
+        byDose.setdefault(dose, []).append(name)
+    if len(byDose) == 1:
+        return f"{100.0 * level / next(iter(byDose)):.0f} %"
+    return "; ".join(f"{100.0 * level / dose:.0f} % {', '.join(names)}" for dose, names in byDose.items())
+
+
+def addIsodoses(scene, dose, levels, timepoint=""):
     """Isodose lines of a dose, with a legend in the views.
 
     Parameters
     ----------
     dose : BMVascularCore.volume.Volume
         Gy, in world space.
-    levelsGy : list of float
-    prescriptionGy : float or None
-        For the share beside each level.
+    levels : list of (float, str)
+        From :func:`parseLevels`.
 
     Returns
     -------
     list of dict
-        level_gy, share_percent, color, node; the node is None where the dose does not reach the level.
+        level_gy, color, name, short, node; the node is None where the dose does not reach the level.
     """
     removeRole(scene, "isodose")
     rows = []
     top = float(np.nanmax(dose.array))
-    for level, color in zip(levelsGy, ISODOSE_COLORS * (1 + len(levelsGy) // 7), strict=False):
-        share = None if prescriptionGy is None else 100.0 * level / prescriptionGy
-        name = f"{level:g} Gy" + ("" if share is None else f" ({share:.0f} %)")
+    for (level, beside), color in zip(levels, ISODOSE_COLORS * (1 + len(levels) // 7), strict=False):
+        name = f"{level:g} Gy" + (f" ({beside})" if beside else "")
         node = None
         if level < top:
             node = addIsodose(scene, dose, level, f"Isodose {name}", color)
             setRole(node, "isodose", timepoint, "surface of the dose volume")
-        rows.append({"level_gy": level, "share_percent": share, "color": color, "name": name, "node": node})
+        # a legend has little room: where prescriptions differ, the table names the lesions
+        short = name if ";" not in beside else f"{level:g} Gy"
+        rows.append({"level_gy": level, "color": color, "name": name, "short": short, "node": node})
     _addLegend(scene, [row for row in rows if row["node"] is not None])
     return rows
 
@@ -175,7 +201,7 @@ def _addLegend(scene, rows):
     table.SetHideFromEditors(False)
     table.SetNumberOfColors(len(rows))
     for n, row in enumerate(reversed(rows)):
-        table.SetColor(n, row["name"], *row["color"], 1.0)
+        table.SetColor(n, row["short"], *row["color"], 1.0)
     table.GetLookupTable().SetTableRange(0, len(rows) - 1)
     shown = rows[0]["node"].GetDisplayNode()
     shown.SetAndObserveColorNodeID(table.GetID())
@@ -184,7 +210,8 @@ def _addLegend(scene, rows):
     legend = display.addColorLegend(rows[0]["node"], "Isodoses", categories=True)
     # the left edge: the dose's own legend stands on the right
     legend.SetPosition(0.02, 0.5)
-    legend.SetSize(0.34, min(0.16 * len(rows), 0.8))
+    longest = max(len(row["short"]) for row in rows)
+    legend.SetSize(min(0.06 + 0.022 * longest, 0.36), min(0.12 * len(rows), 0.6))
     legend.SetVisibility(True)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from BMVascularCore.cli.habitat_options import add_habitat_arguments, read_regions
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_table
 from BMVascularCore.io.dicom_files import save_dicom
@@ -33,6 +34,9 @@ def add_arguments(parser):
     parser.add_argument("--moving", metavar="DIR", help="the labels' series, for the registration object")
     parser.add_argument("--series", metavar="UID", help="which series of --ct, where it holds several")
     parser.add_argument("--allow-thick-slices", action="store_true", help="plan on slices above the limit")
+    add_habitat_arguments(
+        parser, "habitats as reference structures (type CONTROL, names zREF_..., not for treatment)"
+    )
 
 
 def run(args, folder, call):
@@ -57,8 +61,13 @@ def run(args, folder, call):
     for text in found.warnings:
         call.warn(text)
     types = _check_types(_types(args.types, rows), structures)
-    progress = share_of(call.progress, 0.0, 0.9)
+    regions = read_regions(args, call)
+    progress = share_of(call.progress, 0.0, 0.9 if regions is None else 0.5)
     rois, table, warnings = trace_structures(structures, series, transform, types, progress)
+    if regions is not None:
+        progress = share_of(call.progress, 0.5, 0.9)
+        more = trace_structures(regions.structures(), series, None, {}, progress)
+        rois, table, warnings = (a + b for a, b in zip((rois, table, warnings), more, strict=True))
     for text in warnings:
         call.warn(text)
     data = build_rtstruct(series, rois)

@@ -2,7 +2,7 @@
 
 from BMVascularCore.planning.contours import contours_volume_mm3, trace_mask
 from BMVascularCore.planning.roi_names import check_names, check_type
-from BMVascularCore.planning.rtstruct import Roi
+from BMVascularCore.planning.rtstruct import NOTE, Roi
 from BMVascularCore.progress import silent
 
 
@@ -41,7 +41,7 @@ def trace_structures(structures, series, transform=None, types=None, progress=No
         kind = check_type((types or {}).get(structure.name, structure.kind), name)
         mask = structure.mask
         contours = trace_mask(mask.array, mask.geometry, series.geometry, transform, name)
-        rois.append(Roi(name, kind, contours, structure.colour))
+        rois.append(Roi(name, kind, contours, structure.colour, description=structure.description or NOTE))
         table.append(
             {
                 "name": name,

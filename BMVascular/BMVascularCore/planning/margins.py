@@ -12,8 +12,11 @@ from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
 
+_LETTERS = {"L": "left", "R": "right", "P": "posterior", "A": "anterior", "S": "superior", "I": "inferior"}
 DIRECTIONS = ("left", "right", "posterior", "anterior", "superior", "inferior")
 LARGEST_MM = 30.0
+# in margins: where the distance to a grown surface is no longer needed
+_FARTHEST = 1.3
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,41 @@ class Margin:
         if isinstance(value, dict):
             return cls(**{side: float(mm) for side, mm in value.items()})
         return cls(*[float(value)] * 6)
+
+    @classmethod
+    def of_text(cls, text):
+        """A margin from ``2``, or from ``2 L4 S1``: millimetres, then the sides that differ.
+
+        Sides are left, right, anterior, posterior, superior, inferior of the patient, by their first letter.
+
+        Raises
+        ------
+        InputError
+            Not a margin.
+        """
+        parts = str(text).replace(",", ".").split()
+        try:
+            whole = float(parts[0]) if parts and parts[0][0].upper() not in _LETTERS else 0.0
+            rest = parts if parts and parts[0][0].upper() in _LETTERS else parts[1:]
+            sides = {_LETTERS[part[0].upper()]: float(part[1:]) for part in rest}
+        except (ValueError, KeyError) as error:
+            parts, cause = [], error
+        else:
+            cause = None
+        if not parts:
+            raise InputError(
+                f"'{text}' is not a margin in mm", "margin", "Type 0 to 30, or for example 2 L4 S1."
+            ) from cause
+        return cls(**{side: sides.get(side, whole) for side in DIRECTIONS})
+
+    @property
+    def text(self):
+        """Short text that :meth:`of_text` reads."""
+        values = [getattr(self, side) for side in DIRECTIONS]
+        whole = max(sorted(set(values)), key=values.count)
+        letters = {side: letter for letter, side in _LETTERS.items()}
+        other = [f"{letters[s]}{getattr(self, s):g}" for s in DIRECTIONS if getattr(self, s) != whole]
+        return " ".join([f"{whole:g}", *other])
 
     @property
     def largest_mm(self):
@@ -145,19 +183,78 @@ def _directional(values, geometry, margin):
     """Gauge distance minus one: the union of half-axis ellipsoids standing on every surface point."""
     positive, negative = (np.maximum(side, 1e-3) for side in margin.positive_negative_mm)
     rotation = np.reshape(geometry.direction, (3, 3))
+    if np.allclose(np.abs(rotation).max(axis=0), 1.0, atol=1e-4):
+        return np.where(
+            values <= 0, -1.0, _axis_by_axis(values, geometry, rotation, positive, negative) - 1.0
+        )
     points = surface_points(values)
     base = np.rint(points).astype(int)
     radius = np.ceil(margin.largest_mm / np.asarray(geometry.spacing_kji_mm)).astype(int) + 1
     steps = np.stack(np.meshgrid(*[np.arange(-r, r + 1) for r in radius], indexing="ij"), -1).reshape(-1, 3)
     gauge = np.full(values.size, 4.0)
     spacing_ijk = np.asarray(geometry.spacing_mm)
-    for step in steps:
+    # steps that end beyond the ellipsoids and the voxel after them cannot matter
+    reached = (steps[:, ::-1] * spacing_ijk) @ rotation.T
+    nearer = np.maximum(np.abs(reached) - np.linalg.norm(spacing_ijk), 0.0)
+    least = np.where(reached > 0, nearer / positive, nearer / negative)
+    for step in steps[(least**2).sum(axis=1) <= _FARTHEST**2]:
         target = base + step
         inside = np.all((target >= 0) & (target < values.shape), axis=1)
         away = ((target - points)[inside, ::-1] * spacing_ijk) @ rotation.T
         length = np.sqrt((np.where(away > 0, away / positive, away / negative) ** 2).sum(axis=1))
         np.minimum.at(gauge, np.ravel_multi_index(target[inside].T, values.shape), length)
     return np.where(values <= 0, -1.0, gauge.reshape(values.shape) - 1.0)
+
+
+def _axis_by_axis(values, geometry, rotation, positive, negative):
+    """Gauge distance where the grid runs along the patient's axes: its square is a sum over the axes.
+
+    Each pass takes, along one axis, the least of its neighbours' squares plus the square of the way from them. Only
+    the first pass knows where the surface crosses between two voxels; every axis is once the first.
+    """
+    ways = []
+    for axis, spacing in enumerate(geometry.spacing_kji_mm):
+        column = rotation[:, 2 - axis]
+        patient = int(np.argmax(np.abs(column)))
+        ahead, back = positive[patient], negative[patient]
+        ways.append(
+            (spacing / ahead, spacing / back) if column[patient] > 0 else (spacing / back, spacing / ahead)
+        )
+    square = np.full(values.shape, 16.0)
+    for first in range(3):
+        part = _first_pass(values, first, ways[first])
+        for axis in range(3):
+            if axis != first:
+                part = _further_pass(part, axis, ways[axis])
+        np.minimum(square, part, out=square)
+    return np.sqrt(square)
+
+
+def _first_pass(values, axis, way):
+    """Squares along one axis from where the surface crosses it; ``way`` is one voxel ahead and back in margins."""
+    moved = np.moveaxis(values, axis, 0)
+    found = np.where(moved <= 0, 0.0, 16.0)
+    for step, flip in zip(way, (False, True), strict=True):
+        source, target = (moved[::-1], found[::-1]) if flip else (moved, found)
+        inside, outside = source[:-1], source[1:]
+        leaving = (inside <= 0) & (outside > 0)
+        share = np.where(leaving, inside / np.where(leaving, inside - outside, 1.0), -np.inf)
+        for k in range(1, min(int(_FARTHEST / step) + 2, len(moved))):
+            part = share[: len(moved) - k]
+            np.minimum(
+                target[k:], np.where(np.isfinite(part), ((k - part) * step) ** 2, 16.0), out=target[k:]
+            )
+    return np.moveaxis(found, 0, axis)
+
+
+def _further_pass(square, axis, way):
+    source = np.moveaxis(square, axis, 0)
+    found = source.copy()
+    for step, flip in zip(way, (False, True), strict=True):
+        before, after = (source[::-1], found[::-1]) if flip else (source, found)
+        for k in range(1, min(int(_FARTHEST / step) + 2, len(source))):
+            np.minimum(after[k:], before[: len(source) - k] + (k * step) ** 2, out=after[k:])
+    return np.moveaxis(found, 0, axis)
 
 
 def enclosed_ml(values_mm, geometry):

@@ -43,16 +43,36 @@ def surface_distances(lesions, organs):
     list of SurfaceDistance
         Row by row; a structure is not compared with itself.
     """
-    trees = {name: (cKDTree(s.surface_lps_mm), cKDTree(s.points_lps_mm)) for name, s in organs.items()}
+    trees = {name: _tree(s.surface_lps_mm) for name, s in organs.items()}
+    boxes = {id(s): _box(s) for part in (lesions, organs) for s in part.values()}
+    solids = {}
     found = []
     for lesion, samples in lesions.items():
-        for organ, (surface, inside) in trees.items():
+        for organ, surface in trees.items():
             if organ == lesion and organs[organ] is samples:
                 continue
-            overlap = _overlap(samples, organs[organ], inside)
-            distance = 0.0 if overlap else float(surface.query(samples.surface_lps_mm)[0].min())
+            overlap = False
+            if _boxes_meet(boxes[id(samples)], boxes[id(organs[organ])]):
+                solids.setdefault(organ, _tree(organs[organ].points_lps_mm))
+                overlap = _overlap(samples, organs[organ], solids[organ])
+            distance = 0.0 if overlap else _shortest(samples.surface_lps_mm, surface)
             found.append(SurfaceDistance(lesion, organ, distance, overlap))
     return found
+
+
+def _tree(points):
+    return cKDTree(points, compact_nodes=False, balanced_tree=False)
+
+
+def _box(samples):
+    """Lowest and highest corner of a structure with room for one sample."""
+    points = samples.points_lps_mm
+    return points.min(axis=0) - samples.step_mm, points.max(axis=0) + samples.step_mm
+
+
+def _boxes_meet(one, other):
+    """False where the boxes around two structures lie apart."""
+    return bool((one[0] <= other[1]).all() and (other[0] <= one[1]).all())
 
 
 def _overlap(one, other, other_tree):
@@ -62,6 +82,13 @@ def _overlap(one, other, other_tree):
     near = other_tree.query(one.points_lps_mm[solid], distance_upper_bound=reach)
     hit = np.flatnonzero(np.isfinite(near[0]))
     return bool(len(hit) and (other.weights_mm3[near[1][hit]] > 0.5 * other.weights_mm3.max()).any())
+
+
+def _shortest(points, tree):
+    """Shortest distance of some points to those of a tree: a few give the bound that spares the others."""
+    bound = float(tree.query(points[:: max(1, len(points) // 40)])[0].min())
+    nearest = tree.query(points, distance_upper_bound=bound * (1 + 1e-9) + 1e-9)[0]
+    return float(nearest.min())
 
 
 def constraint_table(dvhs, fractions, include_unverified=True):

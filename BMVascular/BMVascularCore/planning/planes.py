@@ -51,7 +51,8 @@ class PlaneStack:
             inside, ndimage.distance_transform_edt(inside), -ndimage.distance_transform_edt(~inside)
         )
         values = -(near - 0.5 * np.sign(near)) * pixel
-        close = np.argwhere(np.abs(near) < 3.0)
+        # a contour smaller than a pixel holds none: then nothing but the outline says how far it is
+        close = np.argwhere((np.abs(near) < 3.0) | (not inside.any()))
         outline = np.concatenate([_dense(polygon, 0.25 * pixel) for polygon in self.polygons[k]])
         places = np.stack([grid[0][close[:, 0]], grid[1][close[:, 1]]], axis=1)
         exact, _ = cKDTree(outline).query(places)
@@ -74,8 +75,9 @@ def fill_even_odd(polygons, grid):
     for polygon in polygons:
         start, end = polygon, np.roll(polygon, -1, axis=0)
         low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-        first = np.ceil((low - grid[0][0]) / pixel).astype(int)
-        last = np.ceil((high - grid[0][0]) / pixel).astype(int)
+        # rows beyond the grid are cut off
+        first = np.clip(np.ceil((low - grid[0][0]) / pixel).astype(int), 0, len(grid[0]))
+        last = np.clip(np.ceil((high - grid[0][0]) / pixel).astype(int), 0, len(grid[0]))
         counts = np.maximum(last - first, 0)
         edge = np.repeat(np.arange(len(polygon)), counts)
         row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
@@ -92,6 +94,15 @@ def _dense(polygon, step):
     edge = np.repeat(np.arange(len(polygon)), counts)
     share = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) / counts[edge]
     return start[edge] + share[:, None] * (end - start)[edge]
+
+
+def plane_step(contours):
+    """Distance between the planes of contours in mm; None for a single plane."""
+    normal = plane_axes(contours)[2]
+    heights = np.sort([float(np.mean(np.asarray(one, float) @ normal)) for one in contours])
+    steps = np.diff(heights)
+    steps = steps[steps > _PLANE_TOLERANCE_MM]
+    return float(np.median(steps)) if len(steps) else None
 
 
 def stack_planes(contours, name, slice_step_mm=None):
@@ -115,22 +126,26 @@ def stack_planes(contours, name, slice_step_mm=None):
     InputError
         Contours that do not lie in parallel planes; one plane without a known slice distance.
     """
-    axes = _plane_axes(contours)
+    axes = plane_axes(contours)
     local = [np.asarray(one, float) @ axes.T for one in contours]
     if any(np.ptp(one[:, 2]) > _PLANE_TOLERANCE_MM for one in local):
-        raise InputError("the points of a contour do not lie in one plane", name, "Export it again.")
+        told = "the points of a contour do not lie in one plane"
+        if not any(_leaves_plane(np.asarray(one, float)) for one in contours):
+            told = "its contours lie in planes that are not parallel"
+        raise InputError(told, name, "Export it again, in one orientation.")
     height = np.array([one[:, 2].mean() for one in local])
     order = np.argsort(height)
     groups = np.split(order, np.flatnonzero(np.diff(height[order]) > _PLANE_TOLERANCE_MM) + 1)
     heights = np.array([height[group].mean() for group in groups])
     steps = np.diff(heights)
-    step = slice_step_mm or (float(np.median(steps)) if len(steps) else None)
+    # organs are often drawn on every second or third slice only: each structure has its own distance
+    step = float(np.median(steps)) if len(steps) else slice_step_mm
     if step is None:
         raise InputError(
             "lies on a single slice of unknown thickness", name, "Add another structure or its CT."
         )
     warnings = []
-    crossing = any(crosses_itself(one[:, :2]) for one in local)
+    crossing = self_crossing(contours)
     if crossing:
         warnings.append(f"{name}: a contour crosses itself; what lies inside is decided by the even-odd rule")
     polygons = [[local[n][:, :2] for n in group] for group in groups]
@@ -147,11 +162,30 @@ def stack_planes(contours, name, slice_step_mm=None):
     ], warnings
 
 
+def self_crossing(contours):
+    """True when a contour of a structure crosses itself.
+
+    Parameters
+    ----------
+    contours : list of ndarray, shape (n, 3)
+        LPS mm.
+    """
+    axes = plane_axes(contours)
+    return any(crosses_itself((np.asarray(one, float) @ axes.T)[:, :2]) for one in contours)
+
+
+def _leaves_plane(points):
+    """True when the points of one contour do not fit any plane."""
+    thickness = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][-1]
+    return float(np.ptp(points @ thickness)) > _PLANE_TOLERANCE_MM
+
+
 def _own_step(heights, step):
     return float(np.mean(np.diff(heights))) if len(heights) > 1 else step
 
 
-def _plane_axes(contours):
+def plane_axes(contours):
+    """Rows: two axes in the plane of the largest contour, and its normal; LPS."""
     largest = np.asarray(max(contours, key=len), float)
     centred = largest - largest.mean(axis=0)
     normal = np.cross(centred, np.roll(centred, -1, axis=0)).sum(axis=0)

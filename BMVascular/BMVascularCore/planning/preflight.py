@@ -11,6 +11,7 @@ import numpy as np
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning.contour_shape import crosses_itself
+from BMVascularCore.planning.roi_names import is_reference
 from BMVascularCore.planning.rules import planning_rules, roi_rules
 
 _PLANE_TOLERANCE_MM = 1e-3
@@ -196,6 +197,10 @@ def _roi_tables(data):
         elif kind not in roi_rules()["types"]:
             found.append(
                 _error("type_unknown", f"{roi.get('ROIName')}: '{kind}' is not an ROI type of DICOM")
+            )
+        elif is_reference(roi.get("ROIName")) and kind != "CONTROL":
+            found.append(
+                _error("reference_type", f"{roi.get('ROIName')}: a reference structure has the type {kind}")
             )
     drawn = {
         int(i.get("ReferencedROINumber", -1))

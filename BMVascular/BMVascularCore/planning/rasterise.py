@@ -2,17 +2,20 @@
 
 import numpy as np
 
-from BMVascularCore.planning.planes import fill_even_odd
-from BMVascularCore.volume import Volume
+from BMVascularCore.planning.planes import fill_even_odd, plane_axes
+from BMVascularCore.volume import Geometry, Volume, resample
 
 _SAME_PLANE = 0.05
+# in slices of the grid: more than this, and contours run across the slices
+_PARALLEL = 0.2
 
 
 def mask_of_contours(contours, geometry, name="structure"):
-    """Mask of planar contours that lie parallel to the slices of a grid.
+    """Mask of planar contours on a grid.
 
     Every slice takes the contours of the nearest contour plane, at most half a contour distance away;
-    polygons of one plane are joined by the even-odd rule.
+    polygons of one plane are joined by the even-odd rule. Contours that run across the slices are filled on a
+    grid of their own first.
 
     Parameters
     ----------
@@ -26,8 +29,13 @@ def mask_of_contours(contours, geometry, name="structure"):
     Volume
         Boolean. What lies outside the grid is cut off.
     """
-    mask = np.zeros(geometry.shape, bool)
     local = [geometry.index_of(points) for points in contours]
+    if max(np.ptp(index[:, 0]) for index in local) > _PARALLEL:
+        own = _own_grid(contours, geometry)
+        filled = mask_of_contours(contours, own, name)
+        turned = resample(filled.like(filled.array.astype(np.uint8)), geometry, None, "nearest", 0)
+        return Volume(turned.array > 0, geometry, name)
+    mask = np.zeros(geometry.shape, bool)
     heights = np.array([index[:, 0].mean() for index in local])
     levels = _levels(heights)
     reach = 0.5 * float(np.median(np.diff(levels))) if len(levels) > 1 else 0.5
@@ -49,3 +57,19 @@ def _levels(heights):
     """Distinct heights, rising."""
     rising = np.sort(heights)
     return rising[np.concatenate([[True], np.diff(rising) > _SAME_PLANE])]
+
+
+def _own_grid(contours, geometry):
+    """A grid whose slices are parallel to contours, with the finest step of another grid."""
+    axes = plane_axes(contours)
+    local = np.concatenate([np.asarray(points, float) @ axes.T for points in contours])
+    step = float(min(geometry.spacing_mm))
+    # the volume reaches half a slice beyond the outermost contours, whatever their distance
+    low, high = (
+        local.min(axis=0) - (2 * step, 2 * step, 6.0),
+        local.max(axis=0) + np.array((2 * step, 2 * step, 6.0)),
+    )
+    count = np.ceil((high - low) / step).astype(int) + 1
+    return Geometry(
+        tuple(count[::-1].tolist()), (step,) * 3, tuple(low @ axes), tuple(axes.T.ravel().tolist())
+    )

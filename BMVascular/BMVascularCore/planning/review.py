@@ -10,6 +10,8 @@ from BMVascularCore.planning.dose import DoseField
 from BMVascularCore.planning.dvh import compute_dvh
 from BMVascularCore.planning.indices import DEFINITIONS, conformity_metrics, dose_metrics
 from BMVascularCore.planning.isodose import share_isodoses
+from BMVascularCore.planning.plan_tables import NOT_ORGANS, distance_table
+from BMVascularCore.planning.planes import plane_step
 from BMVascularCore.planning.rules import planning_rules, roi_rules
 from BMVascularCore.planning.sampling import sample_structure
 from BMVascularCore.progress import share_of, silent
@@ -39,6 +41,8 @@ class PlanReview:
         Column to definition.
     conventions : dict
         Interpolation, end caps, grid: what the numbers rest on.
+    distances : list of dict
+        Shortest surface distances of the lesions; see :func:`plan_tables.distance_table`.
     """
 
     rows: list
@@ -46,6 +50,7 @@ class PlanReview:
     warnings: list
     definitions: dict = field(default_factory=lambda: dict(DEFINITIONS))
     conventions: dict = field(default_factory=dict)
+    distances: list = field(default_factory=list)
 
 
 @dataclass
@@ -87,12 +92,15 @@ def review_plan(
     """
     _require_same_frame(dose, structures)
     _require_prescription(dose, prescription_gy)
+    _require_known(prescription_gy, structures)
     warnings = [*dose.warnings, *structures.warnings]
     field_ = DoseField(dose)
     chosen = _choose_targets(structures.structures, brain, targets, warnings)
-    items = _evaluate(structures, field_, chosen, end_caps, share_of(progress, 0.0, 0.6), warnings)
+    items, left_out = _evaluate(structures, field_, chosen, end_caps, share_of(progress, 0.0, 0.6), warnings)
     if not items:
-        raise InputError("holds no structure with a volume", "structures", "Draw them and export again.")
+        raise next(iter(left_out.values()), None) or InputError(
+            "holds no structure with a volume", "structures", "Draw them and export again."
+        )
     progress(0.6, "isodose volumes")
     rows = {id(item): _base_row(item, field_, dose) for item in items}
     _target_rows(items, rows, field_, prescription_gy, warnings)
@@ -103,8 +111,34 @@ def review_plan(
             "the dose grid is too coarse for its gradients; interpolated dose was held within its neighbours"
         )
     return PlanReview(
-        list(rows.values()), [i.dvh for i in items], warnings, conventions=_conventions(dose, end_caps)
+        [*rows.values(), *_rows_without_dose(left_out, structures)],
+        [i.dvh for i in items],
+        warnings,
+        conventions=_conventions(dose, end_caps),
+        distances=_distances(items),
     )
+
+
+def _distances(items):
+    """Lesions are the GTVs, or all targets where no GTV is drawn."""
+    targets = [item for item in items if item.target]
+    lesions = [item for item in targets if item.structure.kind == "GTV"] or targets
+    organs = [i for i in items if not i.target and i.structure.kind not in NOT_ORGANS]
+    return distance_table(
+        {item.structure.name: item.samples for item in lesions},
+        {item.structure.name: item.samples for item in organs},
+        {item.structure.name: item.structure.kind or "ORGAN" for item in organs},
+    )
+
+
+def _rows_without_dose(left_out, structures):
+    """Structures that cannot be measured stay in the table, with the reason and without a number."""
+    kinds = {s.name: s.kind for s in structures.structures}
+    return [
+        dict.fromkeys(COLUMNS)
+        | {"structure": name, "type": kinds[name], "note": f"not evaluated: {error.what}"}
+        for name, error in left_out.items()
+    ]
 
 
 def _conventions(dose, end_caps):
@@ -140,6 +174,19 @@ def _require_prescription(dose, prescription_gy):
             )
 
 
+def _require_known(prescription_gy, structures):
+    if not isinstance(prescription_gy, dict):
+        return
+    names = {structure.name for structure in structures.structures}
+    unknown = [name for name in prescription_gy if name not in names]
+    if unknown:
+        raise InputError(
+            f"no structure is called {unknown[0]}",
+            "--prescription",
+            f"Known: {', '.join(sorted(names))}.",
+        )
+
+
 def _choose_targets(structures, brain, targets, warnings):
     names = {s.name.strip().lower(): s.name for s in structures}
     if brain is not None and brain.strip().lower() not in names:
@@ -165,13 +212,19 @@ def _choose_targets(structures, brain, targets, warnings):
 
 
 def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
-    items = []
+    items, left_out = [], {}
     step = _common_step(structures)
     for n, structure in enumerate(structures.structures):
         progress(n / len(structures.structures), structure.name)
         if structure.empty:
             continue
-        samples = sample_structure(structure, step, end_caps)
+        try:
+            samples = sample_structure(structure, step, end_caps)
+        except InputError as error:
+            # one structure that cannot be used must not hide the others
+            left_out[structure.name] = error
+            warnings.append(f"{structure.name} is not evaluated: {error}")
+            continue
         warnings += samples.warnings
         dvh = compute_dvh(structure.name, samples, field_)
         item = _Item(structure, samples, dvh, structure.name.strip().lower() in chosen)
@@ -179,17 +232,13 @@ def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
             item.note = dvh.reason
             warnings.append(f"{structure.name}: {dvh.reason}; no dose values are given")
         items.append(item)
-    return items
+    return items, left_out
 
 
 def _common_step(structures):
     """Slice distance of the structure set, for structures that lie on a single slice."""
-    steps = []
-    for structure in structures.structures:
-        heights = np.unique([round(float(c[0, 2]), 2) for c in structure.contours])
-        if len(heights) > 1:
-            steps.append(float(np.median(np.diff(heights))))
-    return float(np.min(steps)) if steps else None
+    steps = [plane_step(s.contours) for s in structures.structures if s.contours]
+    return min((step for step in steps if step is not None), default=None)
 
 
 def _base_row(item, field_, dose):

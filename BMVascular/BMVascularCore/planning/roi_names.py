@@ -8,6 +8,13 @@ from BMVascularCore.planning.rules import roi_rules
 
 LONGEST_NAME = 64
 SHORT_NAME = 16
+#: Begins the names of structures that are to look at, never to treat.
+REFERENCE_PREFIX = "zREF"
+
+
+def is_reference(name):
+    """True for the name of a reference structure."""
+    return str(name).strip().lower().startswith(REFERENCE_PREFIX.lower())
 
 
 def guess_type(name, default="GTV"):

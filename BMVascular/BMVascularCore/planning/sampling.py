@@ -123,6 +123,27 @@ def sample_mask(mask, geometry):
     )
 
 
+def sample_cubes(mask, geometry):
+    """Samples of a mask whose voxels are taken as cubes, without a smooth surface.
+
+    For regions that are sets of voxels, such as habitats: a smooth surface would round their corners off.
+    """
+    box = cut_out(np.asarray(mask, bool), geometry, 0.0)
+    spacing = np.asarray(geometry.spacing_kji_mm)
+    voxels = np.argwhere(box.array)
+    step = max(_step_for(len(voxels) * geometry.voxel_ml * 1000.0), 0.25)
+    factor = np.maximum(1, np.ceil(spacing / step - 1e-6)).astype(int)
+    ticks = [(np.arange(n) + 0.5) / n - 0.5 for n in factor]
+    inner = np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, 3)
+    points = box.geometry.points_of((voxels[:, None] + inner).reshape(-1, 3))
+    weights = np.full(len(points), geometry.voxel_ml * 1000.0 / len(inner))
+    rim = np.argwhere(box.array & ~ndimage.binary_erosion(box.array))
+    size = float((spacing / factor).max())
+    return Samples(
+        points, weights, box.geometry.points_of(rim), size, f"voxels as cubes, {size:.2f} mm samples"
+    )
+
+
 def _sample_voxels(mask, geometry, step):
     """Voxel centres, joined to blocks where there are far more than needed."""
     box = cut_out(mask, geometry, 0.0)
@@ -154,16 +175,17 @@ def sample_contours(contours, name="structure", slice_step_mm=None, end_caps="sh
         raise InputError("its contours enclose no area", name, "Draw it again.")
     step = _step_for(volume_mm3)
     points, weights = [], []
+    surface = [np.asarray(one, float) for one in contours]
     for block in blocks:
-        for part, weight in _block_samples(block, step, end_caps):
+        for part, weight, skin in _block_samples(block, step, end_caps):
             points.append(part)
             weights.append(weight)
-    surface = np.concatenate([np.asarray(one, float) for one in contours])
+            surface.append(skin)
     caps = {"shape": "caps following the shape", "half": "half-slice caps", "none": "no caps"}[end_caps]
     return Samples(
         np.concatenate(points),
         np.concatenate(weights),
-        surface,
+        np.concatenate(surface),
         step,
         f"contours, shape-interpolated, {caps}, {step:.2f} mm samples",
         warnings,
@@ -171,24 +193,61 @@ def sample_contours(contours, name="structure", slice_step_mm=None, end_caps="sh
 
 
 def _block_samples(block: PlaneStack, step, end_caps):
-    """Points and weights of every sub-slice of an unbroken run of planes."""
+    """Points, weights and surface points of every sub-slice of an unbroken run of planes."""
     n_sub = max(1, round(block.step_mm / step))
     n_sub += 1 - n_sub % 2
     grid = block.grid(step)
     fields = [block.distance(k, grid) for k in range(len(block.heights_mm))]
-    for offset, first, share, area, width in _sub_slices(block, n_sub, end_caps):
+    slices = list(_sub_slices(block, n_sub, end_caps))
+    heights = [one[0] for one in slices]
+    outermost = {int(np.argmin(heights)): -1.0, int(np.argmax(heights)): 1.0}
+    for n, (offset, first, share, area, width) in enumerate(slices):
         values = fields[first] if share == 0.0 else (1 - share) * fields[first] + share * fields[first + 1]
         inside, shift = _match_area(values, area, step)
         kept = inside > _SMALLEST_WEIGHT
         if not kept.any():
             continue
-        inward = _to_centroid(values + shift, inside, step)
-        yield block.points(grid, kept, offset, inward), inside[kept] * step * step * width
+        inward, outward = _to_centroid(values + shift, inside, step), _to_surface(values + shift, step)
+        skin = block.points(grid, kept & (inside < 1), offset, outward)
+        if n in outermost and (end_caps == "half" or (end_caps == "shape" and n_sub > 1)):
+            # the lid of a cap is surface, too; a cap that follows the shape ends in its middle
+            depth = -(values + shift)
+            lid = (inside > 0.5) & (depth >= (0.75 * depth.max() if end_caps == "shape" else 0.0))
+            top = block.points(grid, lid, offset + outermost[n] * width / 2, np.zeros_like(inward))
+            skin = np.concatenate([skin, top])
+        yield block.points(grid, kept, offset, inward), inside[kept] * step * step * width, skin
+    if end_caps == "shape" and n_sub == 1:
+        yield np.zeros((0, 3)), np.zeros(0), _cap_skin(block)
+
+
+def _cap_skin(block):
+    """Surface points of caps that follow the shape, for structures too large to be cut between their planes."""
+    points = [np.zeros((0, 3))]
+    for end, inward in ((0, 1), (len(block.heights_mm) - 1, -1)):
+        polygons, areas = block.polygons[end], block.areas_mm2[::inward]
+        if len(polygons) != 1 or areas[0] <= 0:
+            continue
+        middle = polygons[0].mean(axis=0)
+        beyond = _cap_areas(areas, 9, 0, "shape")
+        for n, area in enumerate(beyond, start=1):
+            ring = middle + np.sqrt(max(area, 0.0) / areas[0]) * (polygons[0] - middle)
+            height = block.heights_mm[end] - inward * n * block.step_mm / 9
+            points.append(np.c_[ring, np.full(len(ring), height)] @ block.axes)
+    return np.concatenate(points)
+
+
+def _to_surface(values, step):
+    """Moves, in voxels by axis, from the centres of voxels to the outline: values are distances in mm."""
+    slopes = np.stack(np.gradient(values))
+    length = np.maximum(np.sqrt((slopes**2).sum(axis=0)), 1e-6)
+    return -slopes / length * np.clip(values / step, -1.0, 1.0)
 
 
 def _match_area(values, area, step):
     """Coverage of pixels by a signed-distance field moved to enclose a wanted area, and the move in mm."""
-    shift = 0.0
+    # an outline smaller than a pixel holds no pixel: start from a disc of the wanted area at its middle
+    lowest = float(values.min())
+    shift = 0.0 if lowest < -0.5 * step else -lowest - np.sqrt(area / np.pi)
     for _ in range(8):
         inside = np.clip(0.5 - (values + shift) / step, 0.0, 1.0)
         excess = float(inside.sum()) * step * step - area
@@ -243,11 +302,12 @@ def _cap_areas(areas, n_sub, half, end_caps):
     x = np.arange(1, n_sub + 1) / n_sub
     slope = (areas[1] - areas[0]) - second
     beyond = areas[0] - slope * x + second * x * x
-    if beyond[-1] > 0 or slope <= 0:
+    # a pole that lies exactly one slice farther is a pole, whatever the last digit says
+    if beyond[-1] > 1e-3 * areas[0] or slope <= 0:
         return flat
     beyond = np.minimum(beyond, areas[0])
-    stop = int(np.argmax(beyond <= 0))
-    return [float(a) for a in beyond[:stop]]
+    ended = np.flatnonzero(beyond <= 0)
+    return [float(a) for a in beyond[: ended[0] if len(ended) else None]]
 
 
 def _area_between(areas, k, share):

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 
 from BMVascularCore import __version__
 from BMVascularCore.errors import InputError
-from BMVascularCore.planning.roi_names import check_names
+from BMVascularCore.planning.roi_names import check_names, guess_type
 from BMVascularCore.planning.rtstruct import NOTE
 from BMVascularCore.planning.structures import Structure, StructureSet
 from BMVascularCore.volume import Geometry, Volume
@@ -104,11 +104,27 @@ def read_segmentation_object(path):
         raise InputError("cannot be read as DICOM segmentation", name, "Give a SEG file.") from error
     structures = []
     for number in data.segment_numbers:
-        volume = data.get_volume(segment_numbers=[number], combine_segments=True, relabel=True)
-        geometry = Geometry.of_affine(_ijk_affine(volume.affine), volume.spatial_shape)
-        label = str(data.get_segment_description(number).segment_label)
-        structures.append(Structure(label, "", [], _right_handed(volume.array > 0, geometry, label)))
-    return StructureSet(structures, str(data.FrameOfReferenceUID))
+        structures.append(_read_segment(data, number, name))
+    return StructureSet(structures, str(data.get("FrameOfReferenceUID") or "") or None)
+
+
+def _read_segment(data, number, name):
+    """One segment as a mask; a fractional one counts from one half."""
+    description = data.get_segment_description(number)
+    label = str(description.segment_label)
+    try:
+        volume = data.get_volume(segment_numbers=[number], rescale_fractional=True)
+    except (ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"segment {label} does not lie on an even stack of slices", name, "Export it on its series again."
+        ) from error
+    array = np.asarray(volume.array)
+    mask = (array[..., 0] if array.ndim == 4 else array) >= 0.5
+    geometry = Geometry.of_affine(_ijk_affine(volume.affine), mask.shape)
+    kind = guess_type(label, "") or (
+        "GTV" if description.segmented_property_type in (codes.SCT.Neoplasm, codes.SCT.Metastasis) else ""
+    )
+    return Structure(label, kind, [], _right_handed(mask, geometry, label))
 
 
 def _ijk_affine(affine):

@@ -1,4 +1,4 @@
-"""Structures from RTSTRUCT, label images and Slicer segmentations, in one form."""
+"""Structures from RTSTRUCT, DICOM SEG, label images and Slicer segmentations, in one form."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,10 @@ from BMVascularCore.planning.roi_names import guess_type
 from BMVascularCore.planning.rtstruct import RT_STRUCTURE_SET
 from BMVascularCore.planning.segmentation_file import is_segmentation, read_segmentation, segment_volume
 from BMVascularCore.volume import Volume
+
+SEGMENTATION_OBJECTS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+# the second is the term of the standard for holes drawn as contours of their own, the third a common misspelling
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 
 
 @dataclass
@@ -30,6 +34,8 @@ class Structure:
         Boolean.
     colour : tuple of int or None
     warnings : list of str
+    description : str
+        Written beside the name in a structure set; empty for the usual note.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Structure:
     mask: Volume = None
     colour: tuple = None
     warnings: list = field(default_factory=list)
+    description: str = ""
 
     @property
     def empty(self):
@@ -64,7 +71,7 @@ class StructureSet:
 
 
 def read_structures(path, names=None):
-    """Read structures from an RTSTRUCT file, a label image or a ``.seg.nrrd``.
+    """Read structures from an RTSTRUCT or DICOM SEG file, a label image or a ``.seg.nrrd``.
 
     Parameters
     ----------
@@ -87,16 +94,35 @@ def read_structures(path, names=None):
     if is_segmentation(path):
         found = _from_segmentation(path)
     elif _is_dicom(path):
-        found = read_rtstruct(path)
+        found = _from_dicom(path)
     else:
         found = _from_labels(path, names or {})
     return _check(found, path.name)
+
+
+def holds_structures(path):
+    """True for files of named structures (RTSTRUCT, SEG, Slicer segmentation), False for images."""
+    path = Path(path)
+    return path.is_file() and (is_segmentation(path) or _is_dicom(path))
 
 
 def _is_dicom(path):
     with open(path, "rb") as stream:
         head = stream.read(132)
     return head[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".ima")
+
+
+def _from_dicom(path):
+    # here, because writing segmentation objects needs the structures of this file
+    from BMVascularCore.planning.seg_export import read_segmentation_object
+
+    try:
+        header = pydicom.dcmread(path, specific_tags=["SOPClassUID"], force=True)
+    except (InvalidDicomError, OSError, EOFError):
+        return read_rtstruct(path)
+    if str(header.get("SOPClassUID")) in SEGMENTATION_OBJECTS:
+        return read_segmentation_object(path)
+    return read_rtstruct(path)
 
 
 def _from_segmentation(path):
@@ -134,7 +160,7 @@ def read_rtstruct(path):
         raise InputError("cannot be read as DICOM", name, "Give an RTSTRUCT file.") from error
     if str(data.get("SOPClassUID")) != RT_STRUCTURE_SET:
         raise InputError(
-            f"is {data.get('Modality', 'no DICOM object')}, an RTSTRUCT is wanted", name, "Give it."
+            f"is {data.get('Modality') or 'no DICOM object'}, an RTSTRUCT or SEG is wanted", name, "Give it."
         )
     kinds = {
         int(item.ReferencedROINumber): str(item.get("RTROIInterpretedType") or "")
@@ -169,16 +195,24 @@ def _structure(title, kind, item, file_name):
     colour = item.get("ROIDisplayColor")
     if colour is not None and len(colour) == 3:
         structure.colour = tuple(int(c) for c in colour)
-    dropped = 0
+    dropped, seen, double = 0, set(), 0
     for part in item.get("ContourSequence") or []:
         shape = str(part.get("ContourGeometricType") or "")
         points = _points(part, title, file_name)
         if shape == "POINT" or (len(points) == 1 and shape != "CLOSED_PLANAR"):
             continue
-        if len(points) < 3 or not shape.startswith("CLOSED_PLANAR"):
+        if len(points) < 3 or shape not in _CLOSED:
             dropped += 1
             continue
+        key = np.round(points[np.lexsort(points.T)], 2).tobytes()
+        if key in seen:
+            # a contour that is there twice would cancel itself by the even-odd rule
+            double += 1
+            continue
+        seen.add(key)
         structure.contours.append(points)
+    if double:
+        structure.warnings.append(f"{title}: {double} contours are there twice and count once")
     if dropped:
         structure.warnings.append(
             f"{title}: {dropped} contours with fewer than three points or left open are passed over"

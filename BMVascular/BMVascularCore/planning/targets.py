@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.barriers import join_barriers
 from BMVascularCore.planning.field import crop_geometry, matched_level, smooth_mask, soft_fraction
 from BMVascularCore.planning.margins import Margin, enclosed_ml, grow
 from BMVascularCore.planning.roi_names import colour_of
@@ -35,6 +36,8 @@ class Target:
     margins : dict
         CTV, PTV to :class:`Margin`.
     centre_lps_mm : ndarray
+    near_barrier : bool
+        True where a barrier lies in the room around the lesion.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Target:
     margins: dict
     centre_lps_mm: np.ndarray
     warnings: list = field(default_factory=list)
+    near_barrier: bool = False
 
     def structure_name(self, kind):
         """``GTV_01``: short, ASCII, unique."""
@@ -104,8 +108,8 @@ def make_targets(
         Label value to lesion name, or names in the order of the label values.
     ctv_mm, ptv_mm : float, Margin, or dict
         Margin from GTV to CTV and from CTV to PTV in mm; a dictionary gives one for every lesion name.
-    barriers : Volume, optional
-        Non-zero where a target may not grow; in the frame of the targets.
+    barriers : Volume or list of Volume and Structure, optional
+        Where a target may not grow; in the frame of the targets. See :mod:`BMVascularCore.planning.barriers`.
     transform : SimpleITK.Transform, optional
         Maps points of the reference (planning CT) to points of the labels.
     reference : Geometry, optional
@@ -139,6 +143,8 @@ def make_targets(
         )
         targets.append(target)
         warnings += target.warnings
+    if barriers is not None and not any(target.near_barrier for target in targets):
+        warnings.append("no barrier lies within the reach of a margin: check that it lies in the same space")
     method = (
         f"GTV surface: smoothed label at the level of equal volume; margins from the surface on a grid of "
         f"{'x'.join(f'{s:.3g}' for s in geometry.spacing_mm)} mm; barriers cut CTV and PTV"
@@ -225,8 +231,9 @@ def _make_one(name, number, field, margins, box, geometry, transform, barriers):
         before = kind
     centre = local.points_of(np.argwhere(masks["GTV"]).mean(axis=0))
     target = Target(
-        name, number, {k: Volume(m, local, name) for k, m in masks.items()}, ml, margins, centre, warnings
-    )
+        name, number, {k: Volume(m, local, name) for k, m in masks.items()}, ml, margins, centre, warnings,
+        blocked is not None and bool(blocked.any()),
+    )  # fmt: skip
     smallest = planning_rules()["smallest_lesion_mm"]
     if target.diameter_mm < smallest:
         warnings.append(
@@ -238,8 +245,8 @@ def _make_one(name, number, field, margins, box, geometry, transform, barriers):
 def _blocked(barriers, local):
     if barriers is None:
         return None
-    mask = Volume((barriers.array != 0).astype(np.uint8), barriers.geometry)
-    return resample(mask, local, None, "nearest", 0).array > 0
+    parts = [barriers] if isinstance(barriers, Volume) else list(barriers)
+    return join_barriers(parts, local).array
 
 
 def _cut(values, blocked, gtv):

@@ -10,13 +10,21 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_table, write_volume
 from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.io.transforms import write_transform
+from BMVascularCore.planning import reference
 from BMVascularCore.planning.ct_series import check_planning_series
-from BMVascularCore.planning.dose import read_dose
+from BMVascularCore.planning.dose import DoseField, read_dose
 from BMVascularCore.planning.export import trace_structures
+from BMVascularCore.planning.plan_tables import (
+    DISTANCE_COLUMNS,
+    DOSE_BY_SIZE_COLUMNS,
+    distance_table,
+    dose_by_size_table,
+)
 from BMVascularCore.planning.preflight import preflight, require_clean
 from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.review import COLUMNS, review_plan
 from BMVascularCore.planning.rtstruct import build_rtstruct
+from BMVascularCore.planning.sampling import sample_mask
 from BMVascularCore.planning.segmentation_file import write_segmentation
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import read_structures
@@ -41,6 +49,8 @@ class PlanningRun:
     review : PlanReview or None
     structures : list of dict
         Contours written, volumes beside.
+    regions : ReferenceRegions or None
+        Habitats, front and permeable part of every lesion in planning space.
     notes : list of str
     """
 
@@ -49,6 +59,7 @@ class PlanningRun:
     targets: object
     review: object = None
     structures: list = field(default_factory=list)
+    regions: object = None
     notes: list = field(default_factory=list)
 
 
@@ -88,6 +99,7 @@ def planning_stage(plan, runs, index, notes, progress):
         labels, names, CTV_MM, PTV_MM, None, found.transform, ct.geometry, share_of(progress, 0.6, 0.75)
     )
     done = PlanningRun(found, number, targets, notes=[*targets.warnings, *found.notes])
+    done.regions = _regions(run, labels, names, done)
     entry = _write_images(index, ct, done)
     structures = read_structures(index.folder.file("planning/targets.seg.nrrd"))
     _review(plan, structures, done, index, entry, share_of(progress, 0.75, 0.9))
@@ -97,6 +109,23 @@ def planning_stage(plan, runs, index, notes, progress):
     entry.update(fusion_at_lesions=local, notes=done.notes, timepoint=run.timepoint.label)
     index.planning = entry
     return done
+
+
+def _regions(run, labels, names, done):
+    """Reference regions of the fused time point; None where there are neither habitats nor permeability."""
+    habitats = run.phenotype.habitats if run.phenotype is not None else None
+    if habitats is not None and not habitats.array.any():
+        habitats = None
+    ktrans = run.dce.native("ktrans") if run.dce is not None else None
+    if habitats is None and ktrans is None:
+        return None
+    try:
+        found = reference.reference_regions(labels, names, habitats, ktrans)
+    except InputError as error:
+        done.notes.append(f"no reference structures: {error}")
+        return None
+    done.notes += found.notes
+    return reference.regions_in_plan(found, done.registration.transform)
 
 
 def _centre_lps(labels, label):
@@ -120,6 +149,11 @@ def _write_images(index, ct, done):
         index.folder.file("planning/targets.seg.nrrd"), done.targets.segments(), done.targets.geometry
     )
     write_table(index.folder.file("planning/targets.csv"), done.targets.rows())
+    sizes = {target.name: target.diameter_mm for target in done.targets.targets}
+    write_table(
+        index.folder.file("planning/dose_by_size.csv"), dose_by_size_table(sizes), DOSE_BY_SIZE_COLUMNS
+    )
+    _write_distances(index, done.targets)
     found = done.registration
     facts = {
         "verdict": found.verdict, "reasons": found.reasons, "restart_spread_mm": found.restart_spread_mm,
@@ -135,6 +169,11 @@ def _write_images(index, ct, done):
         "prescription_gy": None,
         **facts,
     }
+
+
+def _write_distances(index, targets):
+    lesions = {t.name: sample_mask(t.masks["GTV"].array, t.masks["GTV"].geometry) for t in targets.targets}
+    write_table(index.folder.file("planning/distances.csv"), distance_table(lesions, {}), DISTANCE_COLUMNS)
 
 
 def _review(plan, structures, done, index, entry, progress):
@@ -156,6 +195,10 @@ def _review(plan, structures, done, index, entry, progress):
     done.notes += done.review.warnings
     write_table(index.folder.file("planning/metrics.csv"), done.review.rows, COLUMNS)
     entry["metrics_table"] = "planning/metrics.csv"
+    if done.regions is not None:
+        rows = reference.reference_dose_rows(done.regions, DoseField(dose), float(plan.prescription_gy))
+        write_table(index.folder.file("planning/habitat_dose.csv"), rows, reference.COLUMNS)
+        entry["habitat_dose_table"] = "planning/habitat_dose.csv"
 
 
 def _export(source, run, structures, done, index):
@@ -168,7 +211,8 @@ def _export(source, run, structures, done, index):
         return
     try:
         series = check_planning_series(_headers(source), source.label, allow_thick=True)
-        rois, table, warnings = trace_structures(structures.structures, series)
+        extra = done.regions.structures() if done.regions is not None else []
+        rois, table, warnings = trace_structures([*structures.structures, *extra], series)
         data = build_rtstruct(series, rois)
         masks = {roi.name: row["mask_ml"] for roi, row in zip(rois, table, strict=True)}
         findings = require_clean(preflight(data, series, masks))

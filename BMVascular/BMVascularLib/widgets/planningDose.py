@@ -89,11 +89,12 @@ class DoseSection:
 
     HABITAT_COLUMNS = (
         ("lesion", _("Lesion")),
-        ("habitat", _("Habitat")),
+        ("region", _("Region")),
         ("volume_ml", _("mL")),
         ("d98_gy", _("D98 Gy")),
         ("dmean_gy", _("Mean Gy")),
         ("d2_gy", _("D2 Gy")),
+        ("at_prescription_percent", _("At prescription %")),
         ("note", _("Note")),
     )
     HEADINGS = {  # noqa: RUF012
@@ -110,6 +111,7 @@ class DoseSection:
         ui.dosePath.connect("currentPathChanged(QString)", self.updateDose)
         ui.doseButton.connect("clicked(bool)", self.onImportDose)
         ui.prescriptionEdit.connect("textChanged(QString)", self.updateDose)
+        ui.fractionsBox.connect("currentIndexChanged(int)", self.updateBiological)
         ui.reviewButton.connect("clicked(bool)", self.onReview)
         ui.isodoseButton.connect("clicked(bool)", self.onIsodoses)
         ui.isodoseBox.connect("toggled(bool)", self.onShowIsodoses)
@@ -145,8 +147,18 @@ class DoseSection:
             absent or (_("Import or choose a dose.") if noDose else ""),
             _("Hand the dose over to the dose volume histogram module of SlicerRT."),
         )
+        self.updateBiological()
         if not noDose:
             self.showDoseRange(p.dose)
+
+    def updateBiological(self, *_args):
+        """BED and EQD2 of what is typed."""
+        ui, p = self.ui, self._parameterNode
+        text = ui.fractionsBox.currentText
+        found = ""
+        if p is not None and text.isdigit():
+            found = self.logic.biologicalText(ui.prescriptionEdit.text, int(text), p.lesions)
+        ui.bedLabel.text = found or _("BED and EQD2: type the prescription and choose the fractions.")
 
     def showDoseRange(self, dose):
         """The colour range of the dose volume, as it is."""
@@ -251,6 +263,7 @@ class ExportSection:
         self.folderButtons = {"ct": ui.ctFolderButton, "mr": ui.mrFolderButton, "out": ui.outFolderButton}
         for key, button in self.folderButtons.items():
             button.connect("directoryChanged(QString)", self._folderSetter(key))
+        ui.referenceBox.connect("toggled(bool)", self.onReferences)
         self.forgetExport()
         ui.previewButton.connect("clicked(bool)", self.onPreview)
         ui.exportButton.connect("clicked(bool)", self.onExport)
@@ -263,6 +276,11 @@ class ExportSection:
             button.blockSignals(True)
             button.directory = "."
             button.blockSignals(False)
+
+    def onReferences(self, on):
+        """With or without habitats: the preview no longer holds."""
+        self.exportObjects = []
+        self.updateExport()
 
     def _folderSetter(self, key):
         def changed(path):
@@ -300,7 +318,13 @@ class ExportSection:
             found = runTask(
                 _("Making the DICOM objects"),
                 lambda progress: self.logic.previewExport(
-                    p.ctVolume, p.t1cVolume, p.lesions, self.folders["ct"], self.folders["mr"], progress
+                    p.ctVolume,
+                    p.t1cVolume,
+                    p.lesions,
+                    self.folders["ct"],
+                    self.folders["mr"],
+                    progress,
+                    p.exportReferences,
                 ),
             )
             self.exportObjects = found or []

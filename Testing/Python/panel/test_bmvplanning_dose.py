@@ -1,5 +1,8 @@
 """The planning panel: organs, dose review, export and life cycle, driven as a person would."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import planning_cases
 import planning_scene as case
@@ -154,7 +157,9 @@ def test_isodose_lines_lie_at_their_radius(host, dosed):
     assert {m.GetDisplayNode().GetVisibility() for m in models} == {0}
 
 
-def test_habitats_show_which_dose_they_got(host, dosed):
+@pytest.fixture
+def habitats(host, dosed):
+    """A ball of 6 mm of preserved barrier in M1, leaky around it, also in the front."""
     from BMVascularCore.volume import Geometry, Volume
     from BMVascularLib.planningNodes import fusionOf
     from BMVascularLib.studyNodes import setRole
@@ -162,18 +167,69 @@ def test_habitats_show_which_dose_they_got(host, dosed):
 
     scene = host.slicer.mrmlScene
     centre = case.BALLS["M1"][1] + case.MOVED_MM
-    grid = Geometry((30, 30, 30), (0.5,) * 3, tuple((centre - 7.25).tolist()))
-    core = np.where(case.distance(grid, centre) <= 3.0, 2, 1).astype(np.uint8)
-    node = addVolume(scene, Volume(core, grid), "habitats", labelMap=True)
+    grid = Geometry((44, 44, 44), (0.5,) * 3, tuple((centre - 10.75).tolist()))
+    distance = case.distance(grid, centre)
+    values = np.where(distance <= 3.0, 2, 1)
+    # half of the front, the one on the left, is barrier-preserved
+    left = grid.points_of(np.stack(np.indices(grid.shape), -1))[..., 0] > centre[0]
+    values[(distance > 5.0) & left] = 2
+    node = addVolume(scene, Volume(values.astype(np.uint8), grid), "habitats", labelMap=True)
     setRole(node, "habitats", "TP1")
     node.SetAndObserveTransformNodeID(fusionOf(scene, "TP1").GetID())
-    dosed.ui.prescriptionEdit.text = "20"
+    return dosed
+
+
+def mean_over_shell(inner, outer):
+    radius = np.linspace(inner, outer, 2001)
+    return np.average(case.dose_at(radius), weights=radius**2)
+
+
+def test_habitats_show_which_dose_they_got(host, habitats):
+    table = habitats.ui.habitatsTable
+    habitats.ui.prescriptionEdit.text = "20"
+    host.click(habitats.ui.reviewButton)
+    names = headings(table)
+    rows = {
+        row[1].split(",")[0]: dict(zip(names, row, strict=True)) for row in cells(table) if row[0] == "M1"
+    }
+    assert len(rows) == 4
+    inner = rows["barrier-preserved"]
+    assert float(inner["mL"]) == pytest.approx(case.ball_ml(6.0), rel=0.05)
+    assert float(inner["D98 Gy"]) == pytest.approx(case.dose_at(3.0 * np.cbrt(0.98)), rel=0.02)
+    assert float(inner["At prescription %"]) == pytest.approx(100.0)
+    # the mean over the shell from 5 to 10 mm
+    front, half = rows["front"], rows["barrier-preserved part of the front"]
+    # whose borders are known to half a voxel of 0.5 mm
+    low, high = (mean_over_shell(5.0 + shift, 10.0 + shift) for shift in (0.25, -0.25))
+    assert low < float(front["Mean Gy"]) < high
+    assert low < float(half["Mean Gy"]) < high
+    assert float(half["mL"]) == pytest.approx(0.5 * float(front["mL"]), rel=0.06)
+    assert float(front["At prescription %"]) < 2.0
+
+
+def test_shares_of_several_prescriptions_name_their_lesions(host, dosed):
+    dosed.ui.prescriptionEdit.text = "M1=20, M2=18"
+    dosed.ui.isodoseEdit.text = "100 %, 12 Gy"
+    host.click(dosed.ui.isodoseButton)
+    assert [row[0] for row in cells(dosed.ui.isodoseTable)] == [
+        "20 Gy (100 % M1; 111 % M2)",
+        "18 Gy (90 % M1; 100 % M2)",
+        "12 Gy (60 % M1; 67 % M2)",
+    ]
     host.click(dosed.ui.reviewButton)
-    rows = [row for row in cells(dosed.ui.habitatsTable) if row[0] == "M1"]
-    assert len(rows) == 2
-    inner = max(rows, key=lambda row: float(row[3]))
-    assert float(inner[2]) == pytest.approx(case.ball_ml(6.0), rel=0.05)
-    assert float(inner[3]) == pytest.approx(case.dose_at(3.0 * np.cbrt(0.98)), rel=0.02)
+    assert [row["prescription_gy"] for row in dosed.logic.lastReview.rows] == [20.0, 18.0, 20.0, 18.0]
+
+
+def test_biological_dose_follows_prescription_and_fractions(host, dosed):
+    assert "type the prescription" in dosed.ui.bedLabel.text
+    dosed.ui.prescriptionEdit.text = "27"
+    dosed.ui.fractionsBox.setCurrentText("3")
+    # 27 (1 + 9 / 10) and 27 (1 + 9 / 2)
+    assert "BED 51.3" in dosed.ui.bedLabel.text and "BED 148.5" in dosed.ui.bedLabel.text
+    assert "over-predicts" not in dosed.ui.bedLabel.text
+    dosed.ui.prescriptionEdit.text = "20"
+    dosed.ui.fractionsBox.setCurrentText("1")
+    assert "BED 60.0" in dosed.ui.bedLabel.text and "over-predicts" in dosed.ui.bedLabel.text
 
 
 def test_colours_opacity_and_legend_of_the_dose(host, dosed):
@@ -202,7 +258,7 @@ def ct_folder(panel, tmp_path):
 def mr_folder(panel, tmp_path):
     x, y, z = np.array((-32.0,) * 3) + case.MOVED_MM
     headers = planning_cases.image_headers(
-        np.arange(64) + z, origin=(x, y), modality="MR", FrameOfReferenceUID="4.5.6"
+        np.arange(64) + z, origin=(x, y), modality="MR", FrameOfReferenceUID="1.4.5.6"
     )
     return planning_cases.write_series(tmp_path / "mr", headers)
 
@@ -247,6 +303,35 @@ def test_export_previews_then_writes_together(host, panel, told, ct_folder, mr_f
     assert [str(s.SegmentLabel) for s in segments] == ["M1", "M2"]
     host.click(ui.exportButton)
     assert "nothing is replaced" in told()
+
+
+def validated(path):
+    told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    return [line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")]
+
+
+def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folder, mr_folder, tmp_path):
+    ui, out = habitats.ui, tmp_path / "out"
+    ui.ctFolderButton.directory, ui.mrFolderButton.directory = str(ct_folder[0]), str(mr_folder)
+    ui.outFolderButton.directory = str(out)
+    host.click(ui.previewButton)
+    table = {row[0]: row for row in cells(ui.exportTable)}
+    assert "4 of them reference only (CONTROL), not for treatment" in table["rtstruct.dcm"][2]
+    assert "left out" in table["seg.dcm"][3]  # their grid is finer than the T1
+    host.click(ui.exportButton)
+    data = pydicom.dcmread(out / "rtstruct.dcm")
+    kinds = {str(r.ROIName): (str(o.RTROIInterpretedType), str(r.ROIDescription))
+             for r, o in zip(data.StructureSetROISequence, data.RTROIObservationsSequence, strict=True)}  # fmt: skip
+    references = {name: kind for name, kind in kinds.items() if name.startswith("zREF_01_")}
+    assert len(references) == 4 and all(len(name) <= 16 for name in references)
+    assert all(kind == "CONTROL" and "Not for treatment" in text for kind, text in references.values())
+    if shutil.which("dciodvfy"):
+        found = {path.name: validated(path) for path in out.iterdir()}
+        assert found == {"rtstruct.dcm": [], "reg.dcm": [], "seg.dcm": []}
+    ui.referenceBox.checked = False
+    assert ui.exportButton.enabled is False and ui.exportTable.rowCount == 0
+    host.click(ui.previewButton)
+    assert cells(ui.exportTable)[0][2].startswith("4 structures")
 
 
 def test_export_to_another_ct_is_refused(host, panel, told, tmp_path):

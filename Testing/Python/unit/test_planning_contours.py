@@ -35,6 +35,19 @@ def test_contours_keep_the_volume_of_the_mask(diameter):
         assert contours_volume_mm3(contours, CT) == pytest.approx(mask.sum(), rel=0.005)
 
 
+@pytest.mark.parametrize("diameter", [5, 7, 10, 20])
+def test_contours_read_back_are_the_mask(diameter):
+    from BMVascularCore.planning.rasterise import mask_of_contours
+
+    mask = cases.sphere(MR, diameter, (0.3, -0.2, 0.4))
+    rings = [
+        MR.points_of(np.c_[np.full(len(c.points_ji), c.slice_index), c.points_ji])
+        for c in trace_mask(mask, MR, MR)
+    ]
+    again = mask_of_contours(rings, MR).array
+    assert 2 * (again & mask).sum() / (again.sum() + mask.sum()) >= (0.95 if diameter >= 10 else 0.9)
+
+
 def test_contours_lie_where_the_sphere_is():
     centre = np.array((3.3, -4.2, 2.4))
     contours = trace_mask(cases.sphere(MR, 10, centre), MR, CT)

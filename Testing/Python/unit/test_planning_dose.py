@@ -341,6 +341,39 @@ def test_surface_distances_of_spheres():
     assert found["in"].overlap and found["in"].distance_mm == 0.0
 
 
+@pytest.mark.parametrize("height", [0.499, 0.495, 0.48, 0.2, 0.0])
+@pytest.mark.parametrize("diameter", [3, 4, 5, 7, 8])
+def test_a_last_contour_smaller_than_a_sample_loses_no_volume(diameter, height):
+    rings = cases.sphere_contours(diameter, 1.0, (0.2, -0.3, height))
+    assert sample_contours(rings).volume_ml == pytest.approx(cases.sphere_ml(diameter), rel=0.005)
+
+
+def test_no_sample_lies_outside_its_sphere():
+    """Half a sub-slice (a third of the slices of 1 mm) is the most that the surface can be off at a pole."""
+    rng = np.random.default_rng(3)
+    for diameter in (3, 4, 5, 6, 8):
+        for height in (*rng.uniform(-0.5, 0.5, 6), 0.0, 0.002, 0.498):
+            centre = np.array((*rng.uniform(-0.5, 0.5, 2), height))
+            samples = sample_contours(cases.sphere_contours(diameter, 1.0, centre))
+            assert np.linalg.norm(samples.points_lps_mm - centre, axis=1).max() < diameter / 2 + 0.15
+            assert np.linalg.norm(samples.surface_lps_mm - centre, axis=1) == pytest.approx(
+                diameter / 2, abs=0.17
+            )
+
+
+def test_distances_hold_in_every_direction():
+    rng = np.random.default_rng(5)
+    organ = sample_contours(cases.sphere_contours(40, 1.0, (0.3, -0.2, 0.4)))
+    ways = [(0, 0, 1), (0, 0, -1), *rng.normal(size=(6, 3))]
+    lesions, exact = {}, {}
+    for n, way in enumerate(ways):
+        gap = rng.uniform(1.0, 15.0)
+        centre = np.array((0.3, -0.2, 0.4)) + np.array(way) / np.linalg.norm(way) * (20.0 + 4.0 + gap)
+        lesions[f"M{n}"], exact[f"M{n}"] = sample_contours(cases.sphere_contours(8, 1.0, centre)), gap
+    for found in surface_distances(lesions, {"organ": organ}):
+        assert found.distance_mm == pytest.approx(exact[found.lesion], abs=0.2)
+
+
 def test_reference_tables_carry_their_sources():
     for row in constraint_rows():
         assert row["source"] and row["year"] and isinstance(row["verified"], bool)

@@ -1,0 +1,191 @@
+"""The section Targets of the planning panel."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
+from BMVascularLib.widgets.tasks import runTask
+
+
+class TargetsSection:
+    """Margins in a table; volumes follow each edit."""
+
+    TARGET_COLUMNS = (
+        ("name", _("Lesion")),
+        ("diameter_mm", _("Ø mm")),
+        ("ctv_margin", _("CTV + mm")),
+        ("ptv_margin", _("PTV + mm")),
+        ("gtv_ml", _("GTV mL")),
+        ("ctv_ml", _("CTV mL")),
+        ("ptv_ml", _("PTV mL")),
+        ("distance_mm", _("To isocentre mm")),
+        ("displacement_mm", _("Rotation mm")),
+        ("rotation_margin_mm", _("Margin needed mm")),
+        ("volume_factor", _("Volume ×")),
+        ("published", _("Published (reference)")),
+        ("note", _("Note")),
+    )
+    REFERENCE_COLUMNS = (
+        ("text", _("Dose")),
+        ("setting", _("Setting")),
+        ("source", _("Source")),
+        ("verified", _("Checked")),
+    )
+    EDITABLE = (2, 3)
+    _cutBy = (False, "")
+
+    def setupTargets(self):
+        """Connect the section."""
+        ui = self.ui
+        ui.targetsButton.connect("clicked(bool)", self.onMakeTargets)
+        ui.targetsTable.connect("itemChanged(QTableWidgetItem*)", self.onMarginEdited)
+        ui.targetsTable.connect("itemSelectionChanged()", self.updateReference)
+        ui.targetsTable.connect("cellClicked(int,int)", self.onTargetRow)
+        for box in (ui.lesionCtvSpin, ui.lesionPtvSpin):
+            box.connect("valueChanged(double)", self.onLesionMargin)
+        ui.skullBox.connect("toggled(bool)", self.onBarriers)
+        ui.barrierEdit.connect("editingFinished()", self.onBarriers)
+        ui.targetsFillSlider.connect("valueChanged(double)", self.onTargetsFill)
+        for box in (ui.angleSpin, ui.translationSpin):
+            box.connect("valueChanged(double)", self.updateRotation)
+        ui.isocentreSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateRotation)
+        ui.mriAgeSpin.connect("valueChanged(int)", self.updateAge)
+
+    def onMakeTargets(self, checked=False):
+        """Targets of every lesion, with progress and Cancel."""
+        p = self._parameterNode
+        with slicer.util.tryWithErrorDisplay(_("The targets were not made."), waitCursor=True):
+            runTask(
+                _("Making targets"),
+                lambda progress: self.logic.makeTargets(
+                    p.lesions, p.ctVolume, p.ctvMm, p.ptvMm, progress, self.barriers()
+                ),
+            )
+            self.onTargetsFill(p.targetsFill)
+            slicer.util.resetThreeDViews()
+        self.refreshAll()
+
+    def barriers(self):
+        """What targets may not grow into, as chosen; None without a choice."""
+        p = self._parameterNode
+        return self.logic.barriers(p.ctVolume, p.lesions, p.organs, p.skullBarrier, p.barrierNames)
+
+    def onBarriers(self, *_args):
+        """Other barriers: targets that are there are cut again."""
+        p = self._parameterNode
+        chosen = (self.ui.skullBox.checked, self.ui.barrierEdit.text.strip())
+        if p is None or self._connecting or chosen == self._cutBy or not self.ui.targetsTable.rowCount:
+            self._cutBy = chosen
+            return
+        self._cutBy = chosen
+        p.skullBarrier, p.barrierNames = chosen
+        self.onMakeTargets()
+
+    def updateRotation(self, *_args):
+        """Other angle, translation or isocentre."""
+        if self._parameterNode is not None and not self._connecting:
+            self.updateTargets()
+
+    def updateTargets(self):
+        """Fill the table from the segmentation."""
+        ui, p = self.ui, self._parameterNode
+        problem = ""
+        if p is None or p.lesions is None or p.ctVolume is None:
+            problem = _("Choose the planning CT and the lesions.")
+        elif not self.logic.fusionFacts(p.t1cVolume):
+            problem = _("Fuse the T1 with the CT first.")
+        setEnabledWithReason(
+            ui.targetsButton,
+            problem,
+            _("GTV, CTV and PTV of every lesion in the space of the planning CT."),
+        )
+        rows = []
+        if p is not None and p.lesions is not None:
+            rows = self.logic.targetRows(
+                p.lesions, ui.angleSpin.value, ui.translationSpin.value, ui.isocentreSelector.currentNode()
+            )
+        ui.targetsTable.blockSignals(True)
+        fillTable(ui.targetsTable, rows, self.TARGET_COLUMNS)
+        for row in range(len(rows)):
+            for column in self.EDITABLE:
+                item = ui.targetsTable.item(row, column)
+                item.setFlags(qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsEditable)
+                item.setToolTip(
+                    _("Margin in mm, 0 to 30. Double click to edit; 2 L4 S1 is 2 mm, 4 left, 1 superior.")
+                )
+                item.setBackground(qt.QColor(255, 250, 220))
+        ui.targetsTable.blockSignals(False)
+        self.updateReference()
+        self.updateAge()
+
+    def onMarginEdited(self, item):
+        """Make the targets of the edited lesion again, of no other."""
+        p, table = self._parameterNode, self.ui.targetsTable
+        row = item.row()
+        name = table.item(row, 0).text()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
+                ctv, ptv = (self.logic.marginOfText(table.item(row, c).text()) for c in self.EDITABLE)
+                self.logic.setMargins(p.lesions, p.ctVolume, name, ctv, ptv, self.barriers())
+        finally:
+            self.updateTargets()
+            table.selectRow(row)
+
+    def onLesionMargin(self, value):
+        """The spin boxes of the chosen lesion: slices, 3D and volumes follow each turn."""
+        p, ui = self._parameterNode, self.ui
+        row = ui.targetsTable.currentRow()
+        if p is None or self._connecting or row < 0:
+            return
+        name = ui.targetsTable.item(row, 0).text()
+        with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
+            ctv, ptv = ui.lesionCtvSpin.value, ui.lesionPtvSpin.value
+            self.logic.setMargins(p.lesions, p.ctVolume, name, ctv, ptv, self.barriers())
+        self.updateTargets()
+        ui.targetsTable.selectRow(row)
+
+    def updateLesionMargin(self):
+        """Margins of the chosen lesion in the spin boxes; off where there is none or its sides differ."""
+        ui, table = self.ui, self.ui.targetsTable
+        row = table.currentRow()
+        texts = [table.item(row, c).text() for c in self.EDITABLE] if row >= 0 else []
+        for box, text in zip((ui.lesionCtvSpin, ui.lesionPtvSpin), texts or ("", ""), strict=True):
+            box.blockSignals(True)
+            box.value = self.logic.marginOfText(text).largest_mm if text else 0.0
+            box.blockSignals(False)
+        problem = ""
+        if not texts:
+            problem = _("Make targets and choose a lesion in the table.")
+        elif any(" " in text for text in texts):
+            problem = _("The sides differ: edit the margin in the table.")
+        for box, hint in (
+            (ui.lesionCtvSpin, _("Margin from GTV to CTV of the chosen lesion, in mm.")),
+            (ui.lesionPtvSpin, _("Margin from CTV to PTV of the chosen lesion, in mm.")),
+        ):
+            setEnabledWithReason(box, problem, hint)
+
+    def onTargetRow(self, row, column):
+        """Go to the lesion of a row."""
+        self.jumpToLesion(self.ui.targetsTable.item(row, 0).text())
+
+    def updateReference(self):
+        """Published rows and margins of the chosen lesion."""
+        table = self.ui.targetsTable
+        self.updateLesionMargin()
+        row = max(table.currentRow(), 0)
+        rows = []
+        if table.rowCount > 0:
+            name = table.item(row, 0).text()
+            rows = self.logic.referenceRows(self._parameterNode.lesions, name)
+        fillTable(self.ui.referenceTable, rows, self.REFERENCE_COLUMNS)
+
+    def onTargetsFill(self, value):
+        """Fill of the targets on slices."""
+        p = self._parameterNode
+        if p is not None and not self._connecting and p.lesions is not None:
+            self.logic.setTargetsFill(p.lesions, value)
+
+    def updateAge(self, *_args):
+        """Age of the MRI against the literature."""
+        self.ui.mriAgeLabel.text = self.logic.ageText(self.ui.mriAgeSpin.value)
