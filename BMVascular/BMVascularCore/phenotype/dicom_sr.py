@@ -7,7 +7,6 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
@@ -15,6 +14,7 @@ from pydicom.sr.codedict import codes
 
 from BMVascularCore import __version__
 from BMVascularCore.errors import InputError
+from BMVascularCore.io.optional import highdicom as hd
 from BMVascularCore.phenotype.habitats import HABITATS
 from BMVascularCore.volume import Geometry, resample
 

@@ -2,23 +2,19 @@
 
 from pathlib import Path
 
-import highdicom
 import numpy as np
-from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 
 from BMVascularCore import __version__
 from BMVascularCore.errors import InputError
+from BMVascularCore.io.optional import highdicom
 from BMVascularCore.planning.roi_names import check_names, guess_type
 from BMVascularCore.planning.rtstruct import NOTE
 from BMVascularCore.planning.structures import Structure, StructureSet
 from BMVascularCore.volume import Geometry, Volume
 
 DESCRIPTION = f"Lesions - {NOTE.lower()}"
-_ALGORITHM = highdicom.AlgorithmIdentificationSequence(
-    name="BMVascular", version=__version__, family=codes.DCM.ArtificialIntelligence
-)
 
 
 def build_segmentation(series, structures, description=DESCRIPTION):
@@ -53,7 +49,7 @@ def build_segmentation(series, structures, description=DESCRIPTION):
     return highdicom.seg.Segmentation(
         source_images=series.headers,
         pixel_array=pixels,
-        segmentation_type=SegmentationTypeValues.BINARY,
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
             _segment(n, s, name) for n, (s, name) in enumerate(zip(structures, names, strict=True), 1)
         ],
@@ -73,15 +69,17 @@ def build_segmentation(series, structures, description=DESCRIPTION):
 
 def _segment(number, structure, name):
     lesion = structure.kind in ("GTV", "")
-    return SegmentDescription(
+    return highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=name,
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure
         if lesion
         else codes.SCT.SpatialAndRelationalConcept,
         segmented_property_type=codes.SCT.Neoplasm if lesion else codes.SCT.Region,
-        algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
-        algorithm_identification=_ALGORITHM,
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name="BMVascular", version=__version__, family=codes.DCM.ArtificialIntelligence
+        ),
     )
 
 
