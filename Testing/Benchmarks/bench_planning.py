@@ -30,6 +30,7 @@ import pydicom  # noqa: E402
 import pydicom.dicomio  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
 
+from BMVascularCore.io.dicom_files import save_dicom  # noqa: E402
 from BMVascularCore.planning.contours import trace_mask  # noqa: E402
 from BMVascularCore.planning.ct_series import check_planning_series  # noqa: E402
 from BMVascularCore.planning.dose import DoseField, DoseGrid, read_dose  # noqa: E402
@@ -135,7 +136,7 @@ def print_contours(diameter, name, found):
 
 def own_structure_set(_ct, series, mask, file):
     contours = trace_mask(mask, series.geometry, series.geometry)
-    build_rtstruct(series, [Roi("GTV", "GTV", contours)]).save_as(file, enforce_file_format=True)
+    save_dicom(file, build_rtstruct(series, [Roi("GTV", "GTV", contours)]))
     return True
 
 
@@ -177,7 +178,7 @@ def reread_table():
         ct = cases.write_series(Path(folder) / "ct", headers)
         file = Path(folder) / "rs.dcm"
         rois = [Roi(name, "GTV", trace_mask(mask, grid, grid)) for name, mask in masks.items()]
-        build_rtstruct(series, rois).save_as(file, enforce_file_format=True)
+        save_dicom(file, build_rtstruct(series, rois))
         for reader in (own_reader, rt_utils_reader, dcmrtstruct_reader, platipy_reader, plastimatch_reader):
             try:
                 found = reader(file, ct, grid, Path(folder) / reader.__name__)

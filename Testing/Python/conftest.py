@@ -25,3 +25,9 @@ def shared():
 def root():
     """The project's root folder."""
     return ROOT
+
+
+@pytest.fixture
+def hd():
+    """highdicom; the test skips where Slicer brings none (before 5.12)."""
+    return pytest.importorskip("highdicom", reason="highdicom is not installed")

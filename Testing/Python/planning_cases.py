@@ -4,6 +4,7 @@ import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.volume import Geometry
 
 
@@ -46,7 +47,7 @@ def write_series(folder, headers):
     """Write headers as files; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for n, header in enumerate(headers):
-        header.save_as(folder / f"{n:04d}.dcm", enforce_file_format=True)
+        save_dicom(folder / f"{n:04d}.dcm", header)
     return folder
 
 

@@ -1,10 +1,11 @@
 """RTDOSE and RTSTRUCT as other systems write them, with pydicom alone and in many encodings."""
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from BMVascularCore.io.dicom_files import save_dicom
 
 FRAME = "1.2.826.0.1.3680043.8.498.1"
 DOSE_CLASS, STRUCTURE_CLASS = "1.2.840.10008.5.1.4.1.1.481.2", "1.2.840.10008.5.1.4.1.1.481.3"
@@ -72,7 +73,7 @@ def write_dose(
     data.DoseGridScaling = scale
     data.PixelData = np.round(dose / scale).astype({16: "<u2", 32: "<u4"}[bits]).tobytes()
     data["PixelData"].VR = "OW"
-    pydicom.dcmwrite(path, _change(data, changes), enforce_file_format=True)
+    save_dicom(path, _change(data, changes))
     return path
 
 
@@ -99,7 +100,7 @@ def write_structures(path, rois, syntax=ExplicitVRLittleEndian, charset=None, fr
         data.StructureSetROISequence.append(roi)
         data.ROIContourSequence.append(drawn)
         data.RTROIObservationsSequence.append(observed)
-    pydicom.dcmwrite(path, _change(data, changes), enforce_file_format=True)
+    save_dicom(path, _change(data, changes))
     return path
 
 

@@ -14,10 +14,8 @@ def save_dicom(path, dataset):
     """
     if int(pydicom.__version__.split(".")[0]) < 3:
         # pydicom 3 reads these from the transfer syntax
-        dataset.is_little_endian, dataset.is_implicit_VR = (
-            True,
-            dataset.file_meta.TransferSyntaxUID.is_implicit_VR,
-        )
+        syntax = dataset.file_meta.TransferSyntaxUID
+        dataset.is_little_endian, dataset.is_implicit_VR = syntax.is_little_endian, syntax.is_implicit_VR
         pydicom.dcmwrite(path, dataset, write_like_original=False)
     else:
         pydicom.dcmwrite(path, dataset, enforce_file_format=True)

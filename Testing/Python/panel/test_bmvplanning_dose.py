@@ -43,6 +43,7 @@ def headings(table):
 
 def organ_file(tmp_path, frame="1.2.3"):
     """An RTSTRUCT with a ball of 12 mm called Brainstem, 20 mm from M1's centre."""
+    from BMVascularCore.io.dicom_files import save_dicom
     from BMVascularCore.planning.contours import trace_mask
     from BMVascularCore.planning.ct_series import check_planning_series
     from BMVascularCore.planning.rtstruct import Roi, build_rtstruct
@@ -54,7 +55,7 @@ def organ_file(tmp_path, frame="1.2.3"):
     contours = trace_mask(mask, case.ct_grid(), series.geometry, None, "Brainstem")
     data = build_rtstruct(series, [Roi("Brainstem", "ORGAN", contours)])
     path = tmp_path / "organs.dcm"
-    data.save_as(path, enforce_file_format=True)
+    save_dicom(path, data)
     return path
 
 

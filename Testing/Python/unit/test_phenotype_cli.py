@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 
-import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
@@ -151,7 +150,7 @@ def series_on(geometry):
     return images
 
 
-def test_dicom_is_read_back(head, tmp_path):
+def test_dicom_is_read_back(head, tmp_path, hd):
     labels, parts, maps = head
     result = assess_lesions(labels, maps, parts, PROTOCOL)
     source = series_on(labels.geometry)
@@ -192,7 +191,7 @@ def written_series(head, folder):
     return folder
 
 
-def test_the_command_writes_dicom_that_joins_the_study(files, head, tmp_path, recwarn):
+def test_the_command_writes_dicom_that_joins_the_study(files, head, tmp_path, recwarn, hd):
     folder = written_series(head, tmp_path / "series")
     (folder / "readme.txt").write_text("no image")
     assert call(files, tmp_path / "out", *all_inputs(files), "--dicom-source", folder) == 0
@@ -216,6 +215,7 @@ def test_the_command_writes_dicom_that_joins_the_study(files, head, tmp_path, re
 @pytest.mark.skipif(
     shutil.which("dciodvfy") is None, reason="dciodvfy (Debian: dicom3tools) is not installed"
 )
+@pytest.mark.usefixtures("hd")
 def test_an_independent_checker_finds_no_errors(files, head, tmp_path):
     folder = written_series(head, tmp_path / "series")
     assert call(files, tmp_path / "out", *all_inputs(files), "--dicom-source", folder) == 0

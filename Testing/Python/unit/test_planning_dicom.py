@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from pydicom.uid import generate_uid
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.planning.contours import trace_mask, transform_matrix
 from BMVascularCore.planning.ct_series import check_planning_series
 from BMVascularCore.planning.preflight import preflight, require_clean
@@ -120,7 +121,7 @@ def test_the_structure_set_refers_to_the_planning_series(series, structure_set):
 
 def test_read_back(tmp_path, structure_set, masks):
     path = tmp_path / "rs.dcm"
-    structure_set.save_as(path, enforce_file_format=True)
+    save_dicom(path, structure_set)
     found = read_structures(path)
     assert [(s.name, s.kind) for s in found.structures] == [("GTV_01", "GTV"), ("Brainstem", "ORGAN")]
     points = np.concatenate(found.structures[0].contours)
@@ -262,7 +263,7 @@ def moving():
 def test_the_registration_takes_mr_points_to_the_ct(tmp_path, series, moving):
     transform = sitk.Euler3DTransform((1, 2, 3), 0.12, -0.2, 0.3, (7.0, -5.0, 11.0))
     path = tmp_path / "reg.dcm"
-    build_registration(series, moving, transform).save_as(path, enforce_file_format=True)
+    save_dicom(path, build_registration(series, moving, transform))
     data = pydicom.dcmread(path)
     assert data.FrameOfReferenceUID == series.frame_of_reference_uid
     item = next(
@@ -294,6 +295,7 @@ def test_registrations_that_cannot_be_are_refused(tmp_path, series, moving):
         build_registration(series, stranger, sitk.Euler3DTransform())
 
 
+@pytest.mark.usefixtures("hd")
 def test_segmentation_object_round_trip(tmp_path, series, masks):
     structures = [Structure(n, "GTV", [], Volume(m, series.geometry)) for n, m in masks.items()]
     path = tmp_path / "seg.dcm"
@@ -308,6 +310,7 @@ def test_segmentation_object_round_trip(tmp_path, series, masks):
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
+@pytest.mark.usefixtures("hd")
 def test_the_validator_finds_no_error(tmp_path, series, structure_set, moving, masks):
     objects = {
         "rs": structure_set,
@@ -318,7 +321,7 @@ def test_the_validator_finds_no_error(tmp_path, series, structure_set, moving, m
     }
     for name, data in objects.items():
         path = tmp_path / f"{name}.dcm"
-        data.save_as(path, enforce_file_format=True)
+        save_dicom(path, data)
         told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
         assert [
             line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")

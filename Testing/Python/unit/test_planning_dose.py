@@ -7,6 +7,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.planning.bed import bed_gy, bed_table, eqd2_gy
 from BMVascularCore.planning.dose import DoseField, DoseGrid, read_dose
 from BMVascularCore.planning.dvh import compute_dvh
@@ -51,7 +52,7 @@ def rtdose(path, array, scale=1e-3, **changes):
             delattr(data, key)
         else:
             setattr(data, key, value)
-    data.save_as(path, enforce_file_format=True)
+    save_dicom(path, data)
     return path
 
 

@@ -369,6 +369,7 @@ def test_habitats_without_their_lesions_are_refused(files, capsys, option):
     assert code == 2 and "--lesions" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("hd")
 def test_a_segmentation_object_is_reviewed(files):
     from BMVascularCore.planning.ct_series import read_planning_series
     from BMVascularCore.planning.seg_export import build_segmentation

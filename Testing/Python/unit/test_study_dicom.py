@@ -6,6 +6,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.study.dicom import load_series, load_volume, read_single_series, read_single_volume
 from BMVascularCore.study.frame_times import clock_seconds
 from BMVascularCore.study.headers import scan_folder
@@ -36,7 +37,7 @@ def write_slice(folder, name, z, pixels, **tags):
             delattr(data, key)
         else:
             setattr(data, key, value)
-    data.save_as(folder / f"{name}.dcm", enforce_file_format=True)
+    save_dicom(folder / f"{name}.dcm", data)
 
 
 def write_dynamic(
