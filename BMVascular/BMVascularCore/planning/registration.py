@@ -74,6 +74,31 @@ class Registration:
     notes: list = field(default_factory=list)
     repeats: list = field(default_factory=list)
 
+    @property
+    def moved_mm(self):
+        """Largest motion of six places 8 cm around the head's centre, mm: rotation and translation together."""
+        centre = np.asarray(self.transform.GetCenter())
+        probes = centre + 80.0 * np.vstack([np.eye(3), -np.eye(3)])
+        return float(np.linalg.norm(quality_of.mapped(self.transform, probes) - probes, axis=1).max())
+
+    def take(self, checks):
+        """Let checks of the headers lower the verdict; what is only to be known becomes a note.
+
+        Parameters
+        ----------
+        checks : list of image_checks.ImageCheck
+        """
+        for check in checks:
+            text = f"{check.name}: {check.text}"
+            if check.grade in ("check", "fail"):
+                if self.verdict == "pass":
+                    # the sentence that all is well is no longer true
+                    self.reasons = []
+                self.verdict = max(self.verdict, check.grade, key=("pass", "check", "fail").index)
+                self.reasons.append(text)
+            elif check.grade == "note":
+                self.notes.append(text)
+
     def errors_at(self, points_lps_mm):
         """Expected error at places of the fixed image, without distortion of the MRI.
 

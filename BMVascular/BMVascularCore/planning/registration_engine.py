@@ -70,6 +70,8 @@ def as_euler(transform, centre_mm):
     ValueError
         When the transform is not rigid.
     """
+    if not transform.IsLinear():
+        raise ValueError("the transform is not linear")
     origin = np.asarray(transform.TransformPoint((0.0, 0.0, 0.0)))
     matrix = np.column_stack(
         [np.asarray(transform.TransformPoint(tuple(axis))) - origin for axis in np.eye(3)]
