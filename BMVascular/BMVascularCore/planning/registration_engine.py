@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from BMVascularCore.planning.pyramid import nearest_on
 
 SEED = 20
+_LARGEST_SHARE, _FEWEST_SAMPLES = 0.25, 8000
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def _method(pyramid, level, overlap=None):
     inside = max(int(sitk.GetArrayViewFromImage(mask).sum()), 1)
     method.SetMetricSamplingStrategy(method.RANDOM)
     # the share refers to the whole image, the points are kept only inside the mask
-    method.SetMetricSamplingPercentage(float(np.clip(level.samples / inside, 1e-3, 1.0)), SEED)
+    # of coarse images a quarter of the voxels: more points would say the same thing again
+    share = min(level.samples / inside, max(_LARGEST_SHARE, _FEWEST_SAMPLES / inside))
+    method.SetMetricSamplingPercentage(float(np.clip(share, 1e-3, 1.0)), SEED)
     method.SetInterpolator(sitk.sitkLinear)
     return method
 
