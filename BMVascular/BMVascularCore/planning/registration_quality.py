@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from BMVascularCore.planning import registration_engine as engine
 from BMVascularCore.planning.head_mask import centroid_mm, surface_points
 from BMVascularCore.planning.pyramid import Pyramid, Side
+from BMVascularCore.planning.registration_search import line_search
 from BMVascularCore.planning.skull_edges import NOTHING, skull_agreement
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
@@ -164,9 +165,24 @@ def mirrored_is_better(pyramid, transform):
         Side(_mirrored(moving, centre), _mirrored(pyramid.moving_mask, centre)),
     )
     own = engine.optimise(pyramid, engine.COARSE, transform)[1]
-    # a flip of a turned head turns the other way: start without rotation as well
-    starts = (transform, engine.rigid((0, 0, 0), transform.GetTranslation(), transform.GetCenter()))
-    return min(engine.optimise(flipped, engine.COARSE, start)[1] for start in starts) < _MIRROR_GAIN * own
+    score = flipped.score(engine.COARSE)
+    values = []
+    # a flip of a turned head turns the other way: start from there, and without rotation as well
+    for start in (
+        _mirrored_pose(transform, centre),
+        engine.rigid((0, 0, 0), transform.GetTranslation(), transform.GetCenter()),
+    ):
+        near = engine.optimise(flipped, engine.COARSE, start)[0]
+        values.append(engine.optimise(flipped, engine.COARSE, line_search(score, near, 4.0, 250))[1])
+    return min(values) < _MIRROR_GAIN * own
+
+
+def _mirrored_pose(transform, centre):
+    """The pose of a head, symmetric about its middle, in the mirrored image: it turns the other way."""
+    there = np.array(transform.TransformPoint(transform.GetCenter()))
+    there[0] = 2.0 * centre[0] - there[0]
+    angles = (transform.GetAngleX(), -transform.GetAngleY(), -transform.GetAngleZ())
+    return engine.rigid(angles, there - transform.GetCenter(), transform.GetCenter())
 
 
 def _mirrored(image, centre):
