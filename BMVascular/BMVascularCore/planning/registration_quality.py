@@ -101,8 +101,10 @@ def arrived(pyramid, found):
     """The repeats that reached a metric as good as the result's."""
     if not found.repeats:
         return []
-    own = engine.metric(pyramid, engine.MIDDLE, found.transform)
-    return [r for r in found.repeats if engine.metric(pyramid, engine.MIDDLE, r) <= _ARRIVED * own]
+    # the quick score: a full metric prepares whole images for each pose
+    score = pyramid.score(engine.MIDDLE, 20000)
+    own = score(found.transform)
+    return [repeat for repeat in found.repeats if score(repeat) <= _ARRIVED * own]
 
 
 def _skull(pyramid, transform):
