@@ -14,6 +14,7 @@ from BMVascularCore.planning.image_checks import (
     far_points,
     frame_check,
     header_facts,
+    largest_motion_mm,
     parse_day,
 )
 from BMVascularCore.planning.registration import check_rigid, register_rigid
@@ -138,7 +139,7 @@ def _registration(args, call, fixed, moving, facts, pairs, points):
 def _after(checks, fixed, moving, facts, result, points, names):
     """What can only be said once the pose is known."""
     moved = [c for c in checks if c.name != "frame of reference"]
-    moved.insert(1, frame_check(fixed, moving, *facts, moved_mm=result.moved_mm))
+    moved.insert(1, frame_check(fixed, moving, *facts, moved_mm=largest_motion_mm(result.transform, fixed)))
     if points and not is_ct(moving) and facts[1].frame_uid:
         there = [result.transform.TransformPoint(p) for p, _ in points]
         moved += far_points(there, names)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
+from pydicom.datadict import keyword_for_tag
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning.head_mask import is_ct
@@ -28,7 +29,6 @@ class HeaderFacts:
     frame_uid : str
     acquired : datetime.date or None
     image_type : tuple of str
-    manufacturer : str
     tilt_deg : float or None
     thickness_mm : float or None
     bandwidth_hz, field_t : float or None
@@ -40,7 +40,6 @@ class HeaderFacts:
     frame_uid: str = ""
     acquired: date | None = None
     image_type: tuple = ()
-    manufacturer: str = ""
     tilt_deg: float | None = None
     thickness_mm: float | None = None
     bandwidth_hz: float | None = None
@@ -84,17 +83,37 @@ def header_facts(path):
     series = next((s for s in scan_folder(path) if s.text("Modality") in ("CT", "MR", "PT")), None)
     if series is None:
         return HeaderFacts()
+    return facts_of_values(lambda tag: series.text(keyword_for_tag(int(tag.replace(",", ""), 16))))
+
+
+def facts_of_values(value_of):
+    """Facts from single header values.
+
+    Parameters
+    ----------
+    value_of : callable
+        Takes a tag written as ``gggg,eeee``; gives its value as text, empty where there is none.
+    """
+
+    def text(tag):
+        return str(value_of(tag) or "").strip()
+
+    def number(tag):
+        try:
+            return float(text(tag))
+        except ValueError:
+            return None
+
     return HeaderFacts(
-        series.text("PatientID"),
-        series.text("FrameOfReferenceUID"),
-        _date(series.text("AcquisitionDate") or series.text("SeriesDate") or series.text("StudyDate")),
-        tuple(series.text("ImageType").upper().split()),
-        series.text("Manufacturer"),
-        series.number("GantryDetectorTilt"),
-        series.number("SliceThickness"),
-        series.number("PixelBandwidth"),
-        series.number("MagneticFieldStrength"),
-        series.text("PatientPosition"),
+        patient=text("0010,0020"),
+        frame_uid=text("0020,0052"),
+        acquired=_date(text("0008,0022") or text("0008,0021") or text("0008,0020")),
+        image_type=tuple(text("0008,0008").upper().replace("\\", " ").split()),
+        tilt_deg=number("0018,1120"),
+        thickness_mm=number("0018,0050"),
+        bandwidth_hz=number("0018,0095"),
+        field_t=number("0018,0087"),
+        position=text("0018,5100"),
     )
 
 
@@ -182,6 +201,13 @@ def frame_check(fixed, moving, fixed_facts=None, moving_facts=None, moved_mm=Non
             "the patient moved between the scans, or one image carries a wrong header",
         )  # fmt: skip
     return ImageCheck(name, "ok", "both images state the same frame of reference")
+
+
+def largest_motion_mm(transform, fixed):
+    """Largest motion of six places 8 cm around the middle of the fixed image, mm."""
+    centre = fixed.geometry.points_of((np.asarray(fixed.geometry.shape) - 1) / 2.0)
+    probes = centre + 80.0 * np.vstack([np.eye(3), -np.eye(3)])
+    return max(float(np.linalg.norm(np.subtract(transform.TransformPoint(p), p))) for p in probes.tolist())
 
 
 def _axes(volume, facts):

@@ -74,13 +74,6 @@ class Registration:
     notes: list = field(default_factory=list)
     repeats: list = field(default_factory=list)
 
-    @property
-    def moved_mm(self):
-        """Largest motion of six places 8 cm around the head's centre, mm: rotation and translation together."""
-        centre = np.asarray(self.transform.GetCenter())
-        probes = centre + 80.0 * np.vstack([np.eye(3), -np.eye(3)])
-        return float(np.linalg.norm(quality_of.mapped(self.transform, probes) - probes, axis=1).max())
-
     def take(self, checks):
         """Let checks of the headers lower the verdict; what is only to be known becomes a note.
 
