@@ -179,7 +179,10 @@ def elastix(ct, mr):
 
     images = [_itk(image) for image in (ct, mr)]
     parameters = itk.ParameterObject.New()
-    parameters.AddParameterMap(parameters.GetDefaultParameterMap("rigid"))
+    rigid_map = parameters.GetDefaultParameterMap("rigid")
+    # the only change: it starts where the centres of the images meet; from far apart it refuses to start
+    rigid_map["AutomaticTransformInitialization"] = ("true",)
+    parameters.AddParameterMap(rigid_map)
     _, found = itk.elastix_registration_method(*images, parameter_object=parameters, log_to_console=False)
     values = [float(v) for v in found.GetParameter(0, "TransformParameters")]
     transform = sitk.Euler3DTransform()

@@ -81,6 +81,11 @@ def header_facts(path):
     if not path.is_dir():
         return HeaderFacts()
     series = next((s for s in scan_folder(path) if s.text("Modality") in ("CT", "MR", "PT")), None)
+    return facts_of_series(series)
+
+
+def facts_of_series(series):
+    """Facts of a :class:`study.headers.DicomSeries`; empty facts for None."""
     if series is None:
         return HeaderFacts()
     return facts_of_values(lambda tag: series.text(keyword_for_tag(int(tag.replace(",", ""), 16))))

@@ -13,6 +13,12 @@ from BMVascularCore.io.transforms import write_transform
 from BMVascularCore.planning.ct_series import check_planning_series
 from BMVascularCore.planning.dose import read_dose
 from BMVascularCore.planning.export import trace_structures
+from BMVascularCore.planning.image_checks import (
+    check_images,
+    facts_of_series,
+    frame_check,
+    largest_motion_mm,
+)
 from BMVascularCore.planning.preflight import preflight, require_clean
 from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.review import COLUMNS, review_plan
@@ -81,6 +87,7 @@ def planning_stage(plan, runs, index, notes, progress):
     labels = run.segmentation.labels
     centres = [_centre_lps(labels, int(row["label"])) for row in run.segmentation.rows]
     found = register_rigid(ct, run.anatomy.t1c, progress=share_of(progress, 0.0, 0.6))
+    _check_headers(found, ct, source, run)
     inverse = found.transform.GetInverse()
     local = found.errors_at([inverse.TransformPoint(point) for point in centres])
     names = {int(row["label"]): row["name"] for row in run.segmentation.rows}
@@ -97,6 +104,14 @@ def planning_stage(plan, runs, index, notes, progress):
     entry.update(fusion_at_lesions=local, notes=done.notes, timepoint=run.timepoint.label)
     index.planning = entry
     return done
+
+
+def _check_headers(found, ct, source, run):
+    """Identity, frames, slices, distortion and age of the MRI have their say in the verdict."""
+    facts = [facts_of_series(series) for series in (source.series, run.timepoint.first("T1c").series)]
+    checks = check_images(ct, run.anatomy.t1c, *facts)
+    moved = largest_motion_mm(found.transform, ct)
+    found.take([frame_check(ct, run.anatomy.t1c, *facts, moved_mm=moved), checks[0], *checks[2:]])
 
 
 def _centre_lps(labels, label):
