@@ -7,6 +7,7 @@ from BMVascularCore.errors import InputError
 
 CT_WINDOW_HU = (-200.0, 1300.0)
 _AIR_TISSUE_HU = -100.0
+_AIR_HU = -1000.0
 _MASK_SPACING_MM = 3.0
 
 
@@ -15,8 +16,8 @@ def is_ct(volume):
     modality = str(volume.meta.get("modality", "")).upper()
     if modality:
         return modality == "CT"
-    low = float(np.min(volume.array[:: max(1, volume.array.shape[0] // 20)]))
-    return low <= -500.0
+    some = volume.array[:: max(1, volume.array.shape[0] // 20)]
+    return float(np.min(some, where=np.isfinite(some), initial=0.0)) <= -500.0
 
 
 def prepare(volume):
@@ -38,9 +39,16 @@ def prepare(volume):
     InputError
         When the image is flat.
     """
-    array = np.nan_to_num(np.asarray(volume.array, dtype=np.float32))
+    array = np.asarray(volume.array, dtype=np.float32)
     notes = []
-    if is_ct(volume):
+    ct = is_ct(volume)
+    finite = np.isfinite(array)
+    if not finite.all():
+        array = np.where(finite, array, np.float32(_AIR_HU if ct else 0.0))
+        notes.append(
+            f"{volume.name}: {100 * (1 - finite.mean()):.1f} % of its voxels hold no number; taken as air"
+        )
+    if ct:
         offset = _stored_offset(array)
         if offset:
             array = array - np.float32(offset)
@@ -48,6 +56,10 @@ def prepare(volume):
                 f"{volume.name}: values look like CT numbers stored with an offset of {offset:g}; it was taken off"
             )
         array = np.clip(array, *CT_WINDOW_HU)
+    elif array.size:
+        # a few spikes would leave no grey levels to the head in a histogram from minimum to maximum
+        low, high = np.percentile(array[::2, ::3, ::3], (0.05, 99.95))
+        array = np.clip(array, low - (high - low), high + (high - low))
     if array.size == 0 or float(array.max()) == float(array.min()):
         raise InputError("is empty: all voxels have one value", volume.name, "Choose another image.")
     return volume.like(array).to_sitk(), notes

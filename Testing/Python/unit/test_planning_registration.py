@@ -12,7 +12,7 @@ from BMVascularCore.cli import main
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_volume
 from BMVascularCore.planning import registration_engine as engine
-from BMVascularCore.planning.head_mask import prepare
+from BMVascularCore.planning.head_mask import is_ct, prepare
 from BMVascularCore.planning.pyramid import Side
 from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.registration_engine import as_euler, rigid
@@ -168,6 +168,22 @@ def test_ct_stored_with_an_offset_is_put_right(offset):
     assert np.median(array[head("CT") == 900.0]) == pytest.approx(900.0, abs=30)
     assert len(notes) == 1 and "offset" in notes[0]
     assert prepare(Volume(head("CT").astype(np.int16), GRID, "CT", {"modality": "CT"}))[1] == []
+
+
+def test_voxels_without_number_and_spikes_do_not_blind_the_histogram():
+    clean = head("MR").astype(np.float32)
+    dirty = clean.copy()
+    dirty[:3] = np.nan
+    dirty[30, 30, 30:33] = (np.inf, 1e7, -1e7)
+    image, notes = prepare(Volume(dirty, GRID, "MR", {"modality": "MR"}))
+    array = sitk.GetArrayFromImage(image)
+    assert np.isfinite(array).all() and np.ptp(array) < 4 * np.ptp(clean)
+    untouched = np.isfinite(dirty) & (np.abs(dirty) < 1e6)
+    assert np.array_equal(array[untouched], clean[untouched])
+    assert len(notes) == 1 and "hold no number" in notes[0]
+    ct = head("CT").astype(np.float32)
+    ct[:3] = np.nan
+    assert is_ct(Volume(ct, GRID, "no modality"))
 
 
 def test_euler_about_another_centre_is_the_same_motion():
