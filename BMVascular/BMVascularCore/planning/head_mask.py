@@ -59,10 +59,10 @@ def prepare(volume):
     elif array.size:
         # a few spikes would leave no grey levels to the head in a histogram from minimum to maximum
         low, high = np.percentile(array[::2, ::3, ::3], (0.05, 99.95))
-        array = np.clip(array, low - (high - low), high + (high - low))
+        array = np.clip(array, np.float32(2 * low - high), np.float32(2 * high - low))
     if array.size == 0 or float(array.max()) == float(array.min()):
         raise InputError("is empty: all voxels have one value", volume.name, "Choose another image.")
-    return volume.like(array).to_sitk(), notes
+    return sitk.Cast(volume.like(array).to_sitk(), sitk.sitkFloat32), notes
 
 
 def _stored_offset(array):

@@ -109,6 +109,12 @@ def _method(pyramid, level, overlap=None):
     return method
 
 
+def _require_apart(error):
+    """Let pass only what ITK says when no sample of the fixed image falls into the moving image."""
+    if not any(words in str(error) for words in ("outside moving image", "overlap", "valid points")):
+        raise error
+
+
 def metric(pyramid, level, transform):
     """Mattes mutual information of a pose (negative; lower is better), inf where images do not meet."""
     fixed, moving = pyramid.images(level)
@@ -116,7 +122,8 @@ def metric(pyramid, level, transform):
     method.SetInitialTransform(transform)
     try:
         return method.MetricEvaluate(fixed, moving)
-    except RuntimeError:  # no sample of the fixed image falls into the moving image
+    except RuntimeError as error:
+        _require_apart(error)
         return np.inf
 
 
@@ -143,7 +150,8 @@ def optimise(pyramid, level, start, overlap=None, step_mm=None):
     method.SetInitialTransform(transform, inPlace=True)
     try:
         method.Execute(fixed, moving)
-    except RuntimeError:  # the images do not meet at this pose
+    except RuntimeError as error:
+        _require_apart(error)
         return start, np.inf
     return transform, method.GetMetricValue()
 

@@ -13,7 +13,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_volume
 from BMVascularCore.planning import registration_engine as engine
 from BMVascularCore.planning.head_mask import is_ct, prepare
-from BMVascularCore.planning.pyramid import Side
+from BMVascularCore.planning.pyramid import Pyramid, Side
 from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.registration_engine import as_euler, rigid
 from BMVascularCore.planning.skull_edges import skull_agreement
@@ -181,9 +181,23 @@ def test_voxels_without_number_and_spikes_do_not_blind_the_histogram():
     untouched = np.isfinite(dirty) & (np.abs(dirty) < 1e6)
     assert np.array_equal(array[untouched], clean[untouched])
     assert len(notes) == 1 and "hold no number" in notes[0]
+    # both images of a pair must be of one type, or no metric is taken at all
+    assert image.GetPixelID() == sitk.sitkFloat32
     ct = head("CT").astype(np.float32)
     ct[:3] = np.nan
     assert is_ct(Volume(ct, GRID, "no modality"))
+
+
+def test_only_images_that_do_not_meet_are_passed_over():
+    sides = [
+        Side.of_volume(Volume(head(kind).astype(np.float32), GRID, kind, {"modality": kind}))
+        for kind in ("CT", "MR")
+    ]
+    apart = rigid((0, 0, 0), (900, 0, 0))
+    assert engine.metric(Pyramid(*sides), engine.COARSE, apart) == np.inf
+    sides[1].image = sitk.Cast(sides[1].image, sitk.sitkFloat64)
+    with pytest.raises(RuntimeError, match="type"):
+        engine.optimise(Pyramid(*sides), engine.COARSE, rigid())
 
 
 def test_euler_about_another_centre_is_the_same_motion():
