@@ -195,9 +195,9 @@ def test_only_images_that_do_not_meet_are_passed_over():
     ]
     apart = rigid((0, 0, 0), (900, 0, 0))
     assert engine.metric(Pyramid(*sides), engine.COARSE, apart) == np.inf
-    sides[1].image = sitk.Cast(sides[1].image, sitk.sitkFloat64)
+    sides[1] = Side(sitk.Cast(sides[1].image, sitk.sitkFloat64), sides[1].mask)
     with pytest.raises(RuntimeError, match="type"):
-        engine.optimise(Pyramid(*sides), engine.COARSE, rigid())
+        engine.optimise(Pyramid(*sides), engine.MIDDLE, rigid())
 
 
 def test_euler_about_another_centre_is_the_same_motion():
