@@ -141,6 +141,7 @@ class BMVPlanningWidget(
         self.logic.forget()
         self.forgetExport()
         self.forgetLooks()
+        self.leaveScene()
         for path in (self.ui.givenPath, self.ui.structuresPath, self.ui.dosePath):
             path.currentPath = ""
 
@@ -245,20 +246,30 @@ class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
         numbers = ("expected_error_mm", "upper_mm")
         return [row | {key: float(row[key]) if row[key] else None for key in numbers} for row in rows]
 
-    def fuse(self, ct, t1c, lesions, progress=None):
+    def fuse(self, ct, t1c, lesions, progress=None, start=None, ageDays=None):
         """Register; see :func:`BMVascularLib.planningFusion.fuse`."""
         from BMVascularLib import planningFusion
 
         register = {"register": self.registerWith} if self.registerWith is not None else {}
-        return planningFusion.fuse(slicer.mrmlScene, ct, t1c, lesions, progress=progress, **register)
+        return planningFusion.fuse(
+            slicer.mrmlScene, ct, t1c, lesions, progress=progress, start=start, ageDays=ageDays, **register
+        )
 
-    def check(self, ct, t1c, lesions, given=None, path="", progress=None):
+    def startOfFusion(self, t1c, ctLandmarks, t1cLandmarks, here):
+        """Where the search starts: landmarks, the present place, or None for the whole search."""
+        from BMVascularLib import planningFusion
+
+        if ctLandmarks is not None:
+            return planningFusion.startOfLandmarks(slicer.mrmlScene, t1c, ctLandmarks, t1cLandmarks)[0]
+        return planningFusion.startHere(slicer.mrmlScene, t1c) if here else None
+
+    def check(self, ct, t1c, lesions, given=None, path="", progress=None, ageDays=None):
         """Check a given transform and use it; see :func:`BMVascularLib.planningFusion.check`."""
         from BMVascularLib import planningFusion
 
         measure = {"measure": self.measureWith} if self.measureWith is not None else {}
         return planningFusion.check(
-            slicer.mrmlScene, ct, t1c, lesions, given, path, progress=progress, **measure
+            slicer.mrmlScene, ct, t1c, lesions, given, path, progress=progress, ageDays=ageDays, **measure
         )
 
     def accept(self, t1c, looked):
@@ -304,6 +315,14 @@ class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
         node = addCheckerboard(slicer.mrmlScene, ct, t1c, squareMm)
         self.showPair(node, None, 0.0)
         return node
+
+    def spyGlass(self, ct, t1c):
+        """Make and show the spy-glass."""
+        from BMVascularLib.planningViews import SpyGlass
+
+        glass = SpyGlass(slicer.mrmlScene, ct, t1c)
+        self.showPair(glass.node, None, 0.0)
+        return glass
 
     def showBoneEdges(self, ct):
         """Make and show the bone edges of the CT."""

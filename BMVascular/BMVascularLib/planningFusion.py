@@ -1,7 +1,19 @@
 """Fusion of a time point with the planning CT: register or check, place, record."""
 
+import SimpleITK as sitk
+import slicer
+
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.image_checks import (
+    HeaderFacts,
+    check_images,
+    facts_of_values,
+    frame_check,
+    largest_motion_mm,
+)
 from BMVascularCore.planning.registration import check_rigid, register_rigid
+from BMVascularCore.planning.registration_start import read_given, rigid_of_landmarks
+from BMVascularCore.volume import ras_lps
 from BMVascularLib.planningNodes import (
     FUSION,
     centreLps,
@@ -14,8 +26,8 @@ from BMVascularLib.planningNodes import (
     setFusionFacts,
     volumeBelow,
 )
-from BMVascularLib.studyNodes import setRole, timepointOf
-from BMVascularLib.transforms import addTransform, movingToFixedRas, readTransform, transformOfNode
+from BMVascularLib.studyNodes import factsOf, setRole, timepointOf
+from BMVascularLib.transforms import addTransform, movingToFixedRas, transformOfNode
 from BMVascularLib.volumes import vtkMatrix
 
 ACCEPTED = "fusion acceptance"
@@ -26,10 +38,16 @@ LOOKED_AT = {
     "lesions": "Every lesion",
     "side": "Left and right",
 }
-NUMBERS = ("restart_spread_mm", "inverse_consistency_mm", "surface_distance_mm", "overlap")
+NUMBERS = (
+    "restart_spread_mm",
+    "inverse_consistency_mm",
+    "skull_distance_mm",
+    "surface_distance_mm",
+    "overlap",
+)
 
 
-def fuse(scene, ct, t1c, lesions=None, register=register_rigid, progress=None):
+def fuse(scene, ct, t1c, lesions=None, register=register_rigid, progress=None, start=None, ageDays=None):
     """Register a T1c to the planning CT and stand its time point below the result.
 
     Parameters
@@ -40,6 +58,10 @@ def fuse(scene, ct, t1c, lesions=None, register=register_rigid, progress=None):
     register : callable
         As :func:`BMVascularCore.planning.registration.register_rigid`.
     progress : callable, optional
+    start : SimpleITK.Transform, optional
+        See :func:`startOfLandmarks` and :func:`startHere`; the search is then local.
+    ageDays : int, optional
+        Age of the MRI on the day of treatment.
 
     Returns
     -------
@@ -52,11 +74,16 @@ def fuse(scene, ct, t1c, lesions=None, register=register_rigid, progress=None):
     """
     _requirePair(ct, t1c)
     before = fusionOf(scene, timepointOf(t1c))
-    found = register(volumeBelow(ct, None), volumeBelow(t1c, before), progress=progress)
+    fixed, moving = volumeBelow(ct, None), volumeBelow(t1c, before)
+    options = {} if start is None else {"initial": start}
+    found = register(fixed, moving, progress=progress, **options)
+    _takeHeaders(found, fixed, moving, ct, t1c, ageDays)
     return _keep(scene, ct, t1c, lesions, found, "registered here")
 
 
-def check(scene, ct, t1c, lesions=None, given=None, path="", measure=check_rigid, progress=None):
+def check(
+    scene, ct, t1c, lesions=None, given=None, path="", measure=check_rigid, progress=None, ageDays=None
+):
     """Check a transform from elsewhere as our own is checked, and use it.
 
     Parameters
@@ -64,7 +91,8 @@ def check(scene, ct, t1c, lesions=None, given=None, path="", measure=check_rigid
     given : vtkMRMLLinearTransformNode, optional
         Takes the T1c to the CT (as Slicer's transforms stand above a node).
     path : str
-        A transform file instead, CT to T1c points as ITK writes it.
+        A file instead: transform of ITK or Slicer (CT to T1c points) or DICOM registration object.
+    ageDays : int, optional
 
     Returns
     -------
@@ -79,13 +107,80 @@ def check(scene, ct, t1c, lesions=None, given=None, path="", measure=check_rigid
     _requirePair(ct, t1c)
     if (given is None) == (not path):
         raise InputError("one transform is wanted", "own transform", "Choose a transform node or a file.")
-    transform = transformOfNode(given) if given is not None else readTransform(path)
     before = fusionOf(scene, timepointOf(t1c))
+    if given is not None:
+        transform = transformOfNode(given)
+    else:
+        transform = read_given(path, *(factsOf(node).get("frame_of_reference_uid") for node in (ct, t1c)))
     # a transform that the T1c already stands below is not part of the image
     below = given if given is not None else before
-    found = measure(volumeBelow(ct, None), volumeBelow(t1c, below), transform, progress=progress)
+    fixed, moving = volumeBelow(ct, None), volumeBelow(t1c, below)
+    found = measure(fixed, moving, transform, progress=progress)
+    _takeHeaders(found, fixed, moving, ct, t1c, ageDays)
     source = "given as a node" if given is not None else "given as a file"
     return _keep(scene, ct, t1c, lesions, found, source, given)
+
+
+def startOfLandmarks(scene, t1c, ctLandmarks, t1cLandmarks):
+    """Start from places marked in both images.
+
+    Parameters
+    ----------
+    ctLandmarks, t1cLandmarks : vtkMRMLMarkupsFiducialNode
+        In the same order, as they stand in the views.
+
+    Returns
+    -------
+    transform : SimpleITK.Euler3DTransform
+    residualMm : float
+
+    Raises
+    ------
+    InputError
+        Fewer than three pairs, unequal numbers, points on a line.
+    """
+    points = [_placesLps(node) for node in (ctLandmarks, t1cLandmarks)]
+    before = fusionOf(scene, timepointOf(t1c))
+    if before is not None and t1c.GetParentTransformNode() is not None:
+        # marked on the fused T1: back to where the image lay
+        back = transformOfNode(before)
+        points[1] = [back.TransformPoint(p) for p in points[1]]
+    return rigid_of_landmarks(*points)
+
+
+def _placesLps(node):
+    places = []
+    for n in range(node.GetNumberOfControlPoints()):
+        point = [0.0, 0.0, 0.0]
+        node.GetNthControlPointPositionWorld(n, point)
+        places.append(ras_lps(point).tolist())
+    return places
+
+
+def startHere(scene, t1c):
+    """Start from where the T1c stands: as moved by hand, or as fused before."""
+    before = fusionOf(scene, timepointOf(t1c))
+    if before is not None and t1c.GetParentTransformNode() is not None:
+        return transformOfNode(before)
+    return sitk.Euler3DTransform()
+
+
+def _takeHeaders(found, fixed, moving, ct, t1c, ageDays):
+    """Let identity, frames, slices, distortion and age have their say in the verdict."""
+    facts = [headerFactsOfNode(node) for node in (ct, t1c)]
+    checks = check_images(fixed, moving, *facts, None, ageDays)
+    moved = largest_motion_mm(found.transform, fixed)
+    checks[1] = frame_check(fixed, moving, *facts, moved_mm=moved)
+    found.take(checks)
+
+
+def headerFactsOfNode(node):
+    """What the DICOM database says about the series a volume came from; nothing where it knows none."""
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if not uids or database is None:
+        return HeaderFacts()
+    return facts_of_values(lambda tag: database.instanceValue(uids[0], tag))
 
 
 def _requirePair(ct, t1c):
@@ -156,6 +251,7 @@ def verdictText(facts):
         for key, text in (
             ("restart_spread_mm", "repeats {:.2f} mm apart"),
             ("inverse_consistency_mm", "there and back {:.2f} mm"),
+            ("skull_distance_mm", "skull edges {:.1f} mm apart"),
             ("surface_distance_mm", "skin surfaces {:.1f} mm apart"),
             ("overlap", "overlap {:.0%}"),
         )

@@ -20,7 +20,7 @@ from BMVascularLib.volumes import arrayOfMatrix, geometryOfIjkToRas, parentToWor
 FUSION = "fusion"
 FACTS = "BMVascular.Fusion"
 # roles that live in the space of the CT already
-OWN_ROLES = ("CT", "targets", "organs", "dose", "isodose", "checkerboard", "edges", FUSION)
+OWN_ROLES = ("CT", "targets", "organs", "dose", "isodose", "checkerboard", "spyglass", "edges", FUSION)
 
 
 def fusionOf(scene, timepoint):

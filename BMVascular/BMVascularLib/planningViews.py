@@ -5,7 +5,7 @@ import slicer
 import vtk
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.volume import Geometry, Volume, resample
+from BMVascularCore.volume import Geometry, Volume, ras_lps, resample
 from BMVascularLib import display
 from BMVascularLib.planningNodes import putTable, removeRole
 from BMVascularLib.studyNodes import setRole
@@ -64,12 +64,7 @@ def addCheckerboard(scene, ct, t1c, squareMm):
         Role ``checkerboard``; grey values 0 to 255.
     """
     removeRole(scene, "checkerboard")
-    geometry = _coarser(geometryOfNode(ct), _BOARD_GRID_MM)
-    greys = []
-    for node in (ct, t1c):
-        low, high = display.windowOf(node)
-        moved = resample(volumeOfNode(node, copy=False), geometry, None, "linear", low).array
-        greys.append(np.clip(255.0 * (moved - low) / max(high - low, 1e-6), 0, 255).astype(np.uint8))
+    geometry, greys = _greys(ct, t1c)
     squares = [
         (np.arange(n) * mm // squareMm).astype(int)
         for n, mm in zip(geometry.shape, geometry.spacing_kji_mm, strict=True)
@@ -80,6 +75,67 @@ def addCheckerboard(scene, ct, t1c, squareMm):
     setRole(node, "checkerboard", "Planning", "derived from CT and T1, shown only")
     node.SetSaveWithScene(False)
     return node
+
+
+def _greys(ct, t1c):
+    """CT and T1c on one grid of the CT, each in its own window as grey values 0 to 255."""
+    geometry = _coarser(geometryOfNode(ct), _BOARD_GRID_MM)
+    greys = []
+    for node in (ct, t1c):
+        low, high = display.windowOf(node)
+        moved = resample(volumeOfNode(node, copy=False), geometry, None, "linear", low).array
+        greys.append(np.clip(255.0 * (moved - low) / max(high - low, 1e-6), 0, 255).astype(np.uint8))
+    return geometry, greys
+
+
+class SpyGlass:
+    """A round window through the CT onto the T1c that follows the cursor; shown only.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    ct, t1c : vtkMRMLScalarVolumeNode
+
+    Attributes
+    ----------
+    node : vtkMRMLScalarVolumeNode
+        Role ``spyglass``; CT outside the window, T1c inside, grey values 0 to 255.
+    """
+
+    def __init__(self, scene, ct, t1c):
+        removeRole(scene, "spyglass")
+        self._geometry, (self._outside, self._inside) = _greys(ct, t1c)
+        self._box = None
+        self.node = addVolume(scene, Volume(self._outside.copy(), self._geometry), "Spy-glass (shown only)")
+        display.setWindow(self.node, 0.0, 255.0)
+        setRole(self.node, "spyglass", "Planning", "derived from CT and T1, shown only")
+        self.node.SetSaveWithScene(False)
+
+    def look(self, ras, diameterMm):
+        """Put the window around a point.
+
+        Parameters
+        ----------
+        ras : sequence of float
+            World, mm.
+        diameterMm : float
+        """
+        shown = slicer.util.arrayFromVolume(self.node)
+        if self._box is not None:
+            shown[self._box] = self._outside[self._box]
+        center = self._geometry.index_of(ras_lps(ras))
+        steps = np.asarray(self._geometry.spacing_kji_mm)
+        reach = diameterMm / 2.0 / steps
+        low = np.clip(np.floor(center - reach), 0, shown.shape).astype(int)
+        high = np.clip(np.ceil(center + reach) + 1, low, shown.shape).astype(int)
+        self._box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        axes = [(np.arange(a, b) - c) * mm for a, b, c, mm in zip(low, high, center, steps, strict=True)]
+        away = axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2] ** 2
+        glass = away <= (diameterMm / 2.0) ** 2
+        # a bright rim, so that one sees where the window ends
+        rim = glass & (away >= (diameterMm / 2.0 - 1.2 * steps.max()) ** 2)
+        shown[self._box] = np.where(rim, 255, np.where(glass, self._inside[self._box], shown[self._box]))
+        slicer.util.arrayFromVolumeModified(self.node)
 
 
 def addBoneEdges(scene, ct):

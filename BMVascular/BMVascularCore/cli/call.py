@@ -7,7 +7,7 @@ from pathlib import Path
 from BMVascularCore.errors import InputError
 from BMVascularCore.volume import ras_lps
 
-_HIDDEN = {"module", "command", "debug", "quiet", "overwrite", "out"}
+_HIDDEN = {"module", "command", "debug", "quiet", "overwrite", "out", "planned_date"}
 
 
 class Call:

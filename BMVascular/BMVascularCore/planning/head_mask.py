@@ -7,6 +7,7 @@ from BMVascularCore.errors import InputError
 
 CT_WINDOW_HU = (-200.0, 1300.0)
 _AIR_TISSUE_HU = -100.0
+_AIR_HU = -1000.0
 _MASK_SPACING_MM = 3.0
 
 
@@ -15,8 +16,8 @@ def is_ct(volume):
     modality = str(volume.meta.get("modality", "")).upper()
     if modality:
         return modality == "CT"
-    low = float(np.min(volume.array[:: max(1, volume.array.shape[0] // 20)]))
-    return low <= -500.0
+    some = volume.array[:: max(1, volume.array.shape[0] // 20)]
+    return float(np.min(some, where=np.isfinite(some), initial=0.0)) <= -500.0
 
 
 def prepare(volume):
@@ -28,24 +29,90 @@ def prepare(volume):
 
     Returns
     -------
-    SimpleITK.Image
+    image : SimpleITK.Image
         32-bit float.
+    notes : list of str
+        What was put right on the way.
 
     Raises
     ------
     InputError
         When the image is flat.
     """
-    array = np.nan_to_num(np.asarray(volume.array, dtype=np.float32))
-    if is_ct(volume):
+    array = np.asarray(volume.array, dtype=np.float32)
+    notes = []
+    ct = is_ct(volume)
+    finite = np.isfinite(array)
+    if not finite.all():
+        array = np.where(finite, array, np.float32(_AIR_HU if ct else 0.0))
+        notes.append(
+            f"{volume.name}: {100 * (1 - finite.mean()):.1f} % of its voxels hold no number; taken as air"
+        )
+    if ct:
+        offset = _stored_offset(array)
+        if offset:
+            array = array - np.float32(offset)
+            notes.append(
+                f"{volume.name}: values look like CT numbers stored with an offset of {offset:g}; it was taken off"
+            )
         array = np.clip(array, *CT_WINDOW_HU)
+    elif array.size:
+        # a few spikes would leave no grey levels to the head in a histogram from minimum to maximum
+        low, high = np.percentile(array[::2, ::3, ::3], (0.05, 99.95))
+        array = np.clip(array, np.float32(2 * low - high), np.float32(2 * high - low))
     if array.size == 0 or float(array.max()) == float(array.min()):
         raise InputError("is empty: all voxels have one value", volume.name, "Choose another image.")
-    return volume.like(array).to_sitk()
+    return sitk.Cast(volume.like(array).to_sitk(), sitk.sitkFloat32), notes
+
+
+def _stored_offset(array):
+    """1024 or 1000 where a CT's air lies near zero instead of -1000 HU, else 0.
+
+    A CT of a head always shows air; soft tissue then lies a thousand above it.
+    """
+    sample = array[:: max(1, array.shape[0] // 40), ::4, ::4]
+    low, high = np.percentile(sample, (1.0, 95.0))
+    if low < -300.0 or high < 800.0:
+        return 0.0
+    air = float(np.median(sample[sample < 400.0])) if (sample < 400.0).any() else 0.0
+    # air of -1000 HU is stored as 24 with the usual offset of 1024, and as 0 with 1000
+    return 1024.0 if air >= 12.0 else 1000.0
+
+
+def cut_notes(mask, name):
+    """Say where the end of the image cuts the head off above the neck.
+
+    Parameters
+    ----------
+    mask : SimpleITK.Image
+        Head mask.
+    name : str
+    """
+    array = sitk.GetArrayViewFromImage(mask)
+    direction = np.reshape(mask.GetDirection(), (3, 3))
+    widest = max(int(plane.sum()) for plane in array)
+    notes = []
+    for axis in range(3):
+        for end, sign in ((0, -1.0), (-1, 1.0)):
+            towards = sign * direction[:, axis]
+            plane = np.take(array, (2, -3)[end], axis=2 - axis) if array.shape[2 - axis] > 5 else array[0] * 0
+            # the neck leaves the image at the bottom in every scan
+            if plane.sum() > 0.25 * widest and towards[2] > -0.7:
+                side = _side_name(towards)
+                notes.append(f"{name}: the head is cut off at the {side} by the end of the image")
+    return notes
+
+
+def _side_name(towards):
+    axis = int(np.argmax(np.abs(towards)))
+    return (("right", "left"), ("front", "back"), ("bottom", "top"))[axis][int(towards[axis] > 0)]
 
 
 def on_grid(image, spacing_mm, sigma_mm=0.0):
-    """Resample to isotropic voxels that cover the same box, smoothed first.
+    """Resample to isotropic voxels that cover the same box, averaged and smoothed first.
+
+    Voxels much finer than the wanted ones are averaged in blocks before anything else: smoothing them
+    where they are takes most of the time of a registration and makes the same picture.
 
     Parameters
     ----------
@@ -54,6 +121,7 @@ def on_grid(image, spacing_mm, sigma_mm=0.0):
     sigma_mm : float
         Gaussian smoothing before resampling.
     """
+    image = _averaged(image, spacing_mm, sigma_mm)
     if sigma_mm > 0 and min(image.GetSize()) >= 4:
         image = sitk.SmoothingRecursiveGaussian(image, sigma_mm)
     size = [
@@ -75,6 +143,16 @@ def on_grid(image, spacing_mm, sigma_mm=0.0):
         0.0,
         image.GetPixelID(),
     )
+
+
+def _averaged(image, spacing_mm, sigma_mm):
+    """Blocks of fine voxels as one; blocks stay below the wanted voxel, and below twice the smoothing."""
+    block_mm = spacing_mm if sigma_mm <= 0 else min(spacing_mm, 2.0 * sigma_mm)
+    factors = [
+        int(np.clip((block_mm + 1e-6) // s, 1, max(n // 4, 1)))
+        for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)
+    ]
+    return sitk.BinShrink(image, factors) if max(factors) > 1 else image
 
 
 def head_mask(image, ct):

@@ -23,7 +23,7 @@ class PoseScore:
     seed : int
     """
 
-    def __init__(self, fixed, moving, mask, points=6000, bins=32, seed=20):
+    def __init__(self, fixed, moving, mask, points=4000, bins=32, seed=20):
         inside = np.flatnonzero(sitk.GetArrayViewFromImage(mask).ravel())
         rng = np.random.default_rng(seed)
         chosen = rng.choice(inside, min(points, len(inside)), replace=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import SimpleITK as sitk
 
-from BMVascularCore.planning.head_mask import head_mask, is_ct, on_grid, prepare
+from BMVascularCore.planning.head_mask import cut_notes, head_mask, is_ct, mask_points, on_grid, prepare
 from BMVascularCore.planning.pose_score import PoseScore
 
 
@@ -16,12 +16,18 @@ class Side:
         Float image.
     mask : SimpleITK.Image
         Head mask on a 3 mm grid.
+    ct : bool
+        The image holds Hounsfield units.
+    notes : sequence of str
+        What was found odd about the image.
     """
 
-    def __init__(self, image, mask):
-        self.image, self.mask = image, mask
+    def __init__(self, image, mask, ct=False, notes=()):
+        self.image, self.mask, self.ct, self.notes = image, mask, ct, list(notes)
         self._images = {}
         self._masks = {}
+        self._cropped = None
+        self._probes = None
 
     @classmethod
     def of_volume(cls, volume):
@@ -32,15 +38,32 @@ class Side:
         InputError
             A flat image, or one without a head.
         """
-        image = prepare(volume)
-        return cls(image, head_mask(image, is_ct(volume)))
+        ct = is_ct(volume)
+        image, notes = prepare(volume)
+        mask = head_mask(image, ct)
+        return cls(image, mask, ct, [*notes, *cut_notes(mask, volume.name)])
+
+    @property
+    def head_ml(self):
+        """Volume of the head that the image shows."""
+        voxel_mm3 = float(np.prod(self.mask.GetSpacing()))
+        return float(sitk.GetArrayViewFromImage(self.mask).sum()) * voxel_mm3 / 1000.0
+
+    @property
+    def probes(self):
+        """Places spread over the head, LPS mm, shape (n, 3)."""
+        if self._probes is None:
+            self._probes = mask_points(self.mask)
+        return self._probes
 
     def at(self, level):
         """The image around the head at a level's voxel size and smoothing."""
         key = (level.spacing_mm, level.sigma_mm)
         if key not in self._images:
             spacing = max(level.spacing_mm, 0.9 * min(self.image.GetSpacing()))
-            self._images[key] = on_grid(_crop(self.image, _crop_box(self.mask)), spacing, level.sigma_mm)
+            if self._cropped is None:
+                self._cropped = _crop(self.image, _crop_box(self.mask))
+            self._images[key] = on_grid(self._cropped, spacing, level.sigma_mm)
         return self._images[key]
 
     def mask_at(self, level):
@@ -95,11 +118,11 @@ class Pyramid:
         """The fixed head with 9 mm around it, on the fixed image of a level."""
         return self.fixed_side.mask_at(level)
 
-    def score(self, level):
+    def score(self, level, points=4000):
         """Quick score of poses at a level (see :class:`pose_score.PoseScore`)."""
-        key = (level.spacing_mm, level.sigma_mm)
+        key = (level.spacing_mm, level.sigma_mm, points)
         if key not in self._scores:
-            self._scores[key] = PoseScore(*self.images(level), self.mask(level))
+            self._scores[key] = PoseScore(*self.images(level), self.mask(level), points)
         return self._scores[key]
 
 

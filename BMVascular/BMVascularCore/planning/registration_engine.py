@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from BMVascularCore.planning.pyramid import nearest_on
 
 SEED = 20
+_LARGEST_SHARE, _FEWEST_SAMPLES = 0.25, 8000
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class Level:
 
 
 SEARCH = Level(6.0, 3.0, 4000, 4.0, 0.3, 25)
-COARSE = Level(4.0, 2.0, 15000, 3.0, 0.05, 100, relaxation=0.85)
-MIDDLE = Level(2.0, 1.0, 25000, 1.0, 0.01, 100, relaxation=0.8)
-# no smoothing at the last level: it moves the edges of thin bone and with them the result
-FINE = Level(1.0, 0.0, 50000, 0.4, 0.001, 80, 48, 0.7)
-REPEAT = Level(1.0, 0.0, 25000, 0.4, 0.002, 60, 48, 0.7)
+COARSE = Level(4.0, 2.0, 12000, 3.0, 0.1, 80, relaxation=0.8)
+ROUGH = Level(2.0, 1.0, 10000, 1.0, 0.04, 60, relaxation=0.75)
+# from here on no smoothing: at 2 mm and smoothed, thin bone, scalp and a fixation mask melt into one edge, and
+# the optimum lies up to half a millimetre off for a whole head and several for a slab
+MIDDLE = Level(1.0, 0.0, 10000, 1.0, 0.03, 60, relaxation=0.8)
+FINE = Level(1.0, 0.0, 40000, 0.3, 0.002, 80, 48, 0.85)
+REPEAT = Level(1.0, 0.0, 20000, 0.3, 0.003, 60, 48, 0.85)
 
 
 def rigid(rotation_rad=(0.0, 0.0, 0.0), translation_mm=(0.0, 0.0, 0.0), centre_mm=(0.0, 0.0, 0.0)):
@@ -68,6 +71,8 @@ def as_euler(transform, centre_mm):
     ValueError
         When the transform is not rigid.
     """
+    if not transform.IsLinear():
+        raise ValueError("the transform is not linear")
     origin = np.asarray(transform.TransformPoint((0.0, 0.0, 0.0)))
     matrix = np.column_stack(
         [np.asarray(transform.TransformPoint(tuple(axis))) - origin for axis in np.eye(3)]
@@ -97,9 +102,17 @@ def _method(pyramid, level, overlap=None):
     inside = max(int(sitk.GetArrayViewFromImage(mask).sum()), 1)
     method.SetMetricSamplingStrategy(method.RANDOM)
     # the share refers to the whole image, the points are kept only inside the mask
-    method.SetMetricSamplingPercentage(float(np.clip(level.samples / inside, 1e-3, 1.0)), SEED)
+    # of coarse images a quarter of the voxels: more points would say the same thing again
+    share = min(level.samples / inside, max(_LARGEST_SHARE, _FEWEST_SAMPLES / inside))
+    method.SetMetricSamplingPercentage(float(np.clip(share, 1e-3, 1.0)), SEED)
     method.SetInterpolator(sitk.sitkLinear)
     return method
+
+
+def _require_apart(error):
+    """Let pass only what ITK says when no sample of the fixed image falls into the moving image."""
+    if not any(words in str(error) for words in ("outside moving image", "overlap", "valid points")):
+        raise error
 
 
 def metric(pyramid, level, transform):
@@ -109,7 +122,8 @@ def metric(pyramid, level, transform):
     method.SetInitialTransform(transform)
     try:
         return method.MetricEvaluate(fixed, moving)
-    except RuntimeError:  # no sample of the fixed image falls into the moving image
+    except RuntimeError as error:
+        _require_apart(error)
         return np.inf
 
 
@@ -136,7 +150,8 @@ def optimise(pyramid, level, start, overlap=None, step_mm=None):
     method.SetInitialTransform(transform, inPlace=True)
     try:
         method.Execute(fixed, moving)
-    except RuntimeError:  # the images do not meet at this pose
+    except RuntimeError as error:
+        _require_apart(error)
         return start, np.inf
     return transform, method.GetMetricValue()
 
@@ -158,73 +173,6 @@ def overlap_mask(pyramid, transform, erode_mm=8.0):
     return nearest_on(image, pyramid.fixed_mask, transform)
 
 
-def rotation_grid(limit_deg, step_deg):
-    """Rotations (x, y, z) in radians on a cube of angles, the smallest first."""
-    angles = np.radians(np.arange(-limit_deg, limit_deg + 0.1, step_deg))
-    grid = np.array(np.meshgrid(angles, angles, angles, indexing="ij")).reshape(3, -1).T
-    return grid[np.argsort(np.linalg.norm(grid, axis=1), kind="stable")]
-
-
-def search_start(pyramid, guesses, wide, progress):
-    """Find the best coarse pose.
-
-    Parameters
-    ----------
-    pyramid : Pyramid
-    guesses : list of SimpleITK.Euler3DTransform
-        Plausible poses, tried first and always refined.
-    wide : bool
-        Also look through rotations up to 60 degrees and shifts along the body axis.
-    progress : callable
-
-    Returns
-    -------
-    list of (transform, value)
-        The best few poses after refinement at the coarse level, best first.
-    """
-    starts = list(guesses)
-    if wide:
-        centre = np.asarray(guesses[0].GetCenter())
-        base = np.asarray(guesses[0].GetTranslation())
-        score = pyramid.score(SEARCH)
-        poses = [
-            rigid(angles, base + np.array((0.0, 0.0, dz)), centre)
-            for angles in rotation_grid(60, 20)
-            for dz in (0.0, -30.0, 30.0)
-        ]
-        ranked = []
-        for number, pose in enumerate(poses):
-            if number % 100 == 0:
-                progress(0.4 * number / len(poses), "searching the pose")
-            ranked.append((score(pose), number))
-        ranked.sort()
-        starts += [poses[number] for _, number in ranked[:10]]
-    quick = []
-    for number, start in enumerate(starts):
-        progress(0.4 + 0.4 * number / len(starts), "searching the pose")
-        quick.append(optimise(pyramid, SEARCH, start))
-    quick.sort(key=lambda item: item[1])
-    best = []
-    for number, (start, _) in enumerate(_distinct(quick)[:3]):
-        progress(0.8 + 0.07 * number, "searching the pose")
-        best.append(optimise(pyramid, COARSE, start))
-    return sorted(best, key=lambda item: item[1])
-
-
-def _distinct(results, apart_mm=6.0):
-    """Drop poses that ended in the same place as a better one."""
-    kept = []
-    for transform, value in results:
-        if not np.isfinite(value):
-            continue
-        centre = np.asarray(transform.GetCenter())
-        probes = np.vstack([centre + offset for offset in 60 * np.vstack([np.eye(3), -np.eye(3)])])
-        places = np.array([transform.TransformPoint(p.tolist()) for p in probes])
-        if all(np.linalg.norm(places - other, axis=1).mean() > apart_mm for _, _, other in kept):
-            kept.append((transform, value, places))
-    return [(transform, value) for transform, value, _ in kept]
-
-
 def truncated(pyramid, transform):
     """The overlap mask where the moving image cuts the head off, None where it covers all of it."""
     overlap = overlap_mask(pyramid, transform)
@@ -233,16 +181,12 @@ def truncated(pyramid, transform):
     return overlap if 0.03 < share < 0.97 else None
 
 
-def refine(pyramid, start, finest=FINE):
-    """Refine a coarse pose at 2 mm and then at a finest level (None to stop at 2 mm).
+def refine(pyramid, start, level=FINE):
+    """Refine a pose at a level, away from the ends of a truncated field of view.
 
     Returns
     -------
     transform : SimpleITK.Euler3DTransform
     value : float
     """
-    overlap = truncated(pyramid, start)
-    transform, value = optimise(pyramid, MIDDLE, start, overlap)
-    if finest is not None:
-        transform, value = optimise(pyramid, finest, transform, overlap)
-    return transform, value
+    return optimise(pyramid, level, start, truncated(pyramid, start))

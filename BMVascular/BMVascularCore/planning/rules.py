@@ -57,3 +57,8 @@ def dose_by_size_rows(diameter_mm=None):
         for row in rows
         if row["above_mm"] < diameter_mm and (row["to_mm"] is None or diameter_mm <= row["to_mm"])
     ]
+
+
+def fusion_rules():
+    """What is said beside a fusion: age, distortion, bandwidth (``Resources/Planning/fusion.json``)."""
+    return _table("fusion.json")

@@ -213,12 +213,19 @@ def _planning(planning, folder, pictures):
     for key, caption in (
         ("targets_table", "Targets"),
         ("metrics_table", "Dose check (no dose is calculated here)"),
-        ("habitat_dose_table", "Dose in the habitats and the front of each lesion (reference, not for treatment)"),
+        (
+            "habitat_dose_table",
+            "Dose in the habitats and the front of each lesion (reference, not for treatment)",
+        ),
     ):
         rows = _rows(folder, planning.get(key))
         if rows:
             columns = [(name, _heading(name)) for name in rows[0]][:14]
-            parts.append(table(rows, columns, caption, text=("name", "structure", "notes", "reason", "lesion", "region")))
+            parts.append(
+                table(
+                    rows, columns, caption, text=("name", "structure", "notes", "reason", "lesion", "region")
+                )
+            )
     parts.append(bullets(planning.get("notes", [])))
     return "\n".join(parts)
 

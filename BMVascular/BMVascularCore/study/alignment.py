@@ -57,7 +57,7 @@ def align(t1c_side, image):
     centre = centroid_mm(pyramid.fixed_mask)
     transform, value = engine.optimise(pyramid, engine.COARSE, engine.rigid(centre_mm=centre), step_mm=1.0)
     if np.isfinite(value):
-        transform, value = engine.refine(pyramid, transform, None)
+        transform, value = engine.refine(pyramid, transform, engine.MIDDLE)
     moved = _displacement_mm(transform, centre)
     if not np.isfinite(value) or moved > _SESSION_LIMIT_MM:
         return Alignment(

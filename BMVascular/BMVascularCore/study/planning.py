@@ -14,6 +14,12 @@ from BMVascularCore.planning import reference
 from BMVascularCore.planning.ct_series import check_planning_series
 from BMVascularCore.planning.dose import DoseField, read_dose
 from BMVascularCore.planning.export import trace_structures
+from BMVascularCore.planning.image_checks import (
+    check_images,
+    facts_of_series,
+    frame_check,
+    largest_motion_mm,
+)
 from BMVascularCore.planning.plan_tables import (
     DISTANCE_COLUMNS,
     DOSE_BY_SIZE_COLUMNS,
@@ -92,6 +98,7 @@ def planning_stage(plan, runs, index, notes, progress):
     labels = run.segmentation.labels
     centres = [_centre_lps(labels, int(row["label"])) for row in run.segmentation.rows]
     found = register_rigid(ct, run.anatomy.t1c, progress=share_of(progress, 0.0, 0.6))
+    _check_headers(found, ct, source, run)
     inverse = found.transform.GetInverse()
     local = found.errors_at([inverse.TransformPoint(point) for point in centres])
     names = {int(row["label"]): row["name"] for row in run.segmentation.rows}
@@ -126,6 +133,14 @@ def _regions(run, labels, names, done):
         return None
     done.notes += found.notes
     return reference.regions_in_plan(found, done.registration.transform)
+
+
+def _check_headers(found, ct, source, run):
+    """Identity, frames, slices, distortion and age of the MRI have their say in the verdict."""
+    facts = [facts_of_series(series) for series in (source.series, run.timepoint.first("T1c").series)]
+    checks = check_images(ct, run.anatomy.t1c, *facts)
+    moved = largest_motion_mm(found.transform, ct)
+    found.take([frame_check(ct, run.anatomy.t1c, *facts, moved_mm=moved), checks[0], *checks[2:]])
 
 
 def _centre_lps(labels, label):

@@ -33,7 +33,12 @@ class FuseSection:
         ui.checkerboardBox.connect("toggled(bool)", self.onCheckerboard)
         ui.squareSlider.connect("valueChanged(double)", self.onSquare)
         ui.edgesBox.connect("toggled(bool)", self.onEdges)
+        ui.spyGlassBox.connect("toggled(bool)", self.onSpyGlass)
+        for selector in (ui.ctLandmarksSelector, ui.t1cLandmarksSelector):
+            selector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateFuse)
         ui.acceptButton.connect("clicked(bool)", self.onAccept)
+        self.glass = None
+        self._cursor = None
         self.flickerTimer = qt.QTimer()
         self.flickerTimer.setInterval(FLICKER_MS)
         self.flickerTimer.connect("timeout()", self.onFlickerTick)
@@ -45,9 +50,11 @@ class FuseSection:
         problem = ""
         if p is None or p.ctVolume is None or p.t1cVolume is None:
             problem = _("Choose the planning CT and the T1.")
+        marked = [s.currentNode() is not None for s in (ui.ctLandmarksSelector, ui.t1cLandmarksSelector)]
+        ui.startHereBox.enabled = not any(marked)
         setEnabledWithReason(
             ui.fuseButton,
-            problem,
+            problem or ("" if marked[0] == marked[1] else _("Choose landmarks in both images, or in none.")),
             _("Register the T1 to the planning CT and measure how far the result can be trusted."),
         )
         given = (ui.givenSelector.currentNode() is not None) + bool(ui.givenPath.currentPath)
@@ -79,17 +86,21 @@ class FuseSection:
         ui.acceptedLabel.text = (
             _("Accepted; looked at: {what}.").format(what=", ".join(seen)) if seen else _("Not accepted yet.")
         )
-        for box in (ui.flickerButton, ui.checkerboardBox, ui.blendSlider):
+        for box in (ui.flickerButton, ui.checkerboardBox, ui.spyGlassBox, ui.blendSlider):
             box.enabled = t1c is not None and self._parameterNode.ctVolume is not None
         ui.edgesBox.enabled = self._parameterNode is not None and self._parameterNode.ctVolume is not None
 
     def onFuse(self, checked=False):
         """Register with progress and Cancel."""
-        p = self._parameterNode
+        p, ui = self._parameterNode, self.ui
         with slicer.util.tryWithErrorDisplay(_("The fusion was not made."), waitCursor=True):
+            landmarks = (ui.ctLandmarksSelector.currentNode(), ui.t1cLandmarksSelector.currentNode())
+            start = self.logic.startOfFusion(p.t1cVolume, *landmarks, ui.startHereBox.checked)
             runTask(
                 _("Fusing T1 and CT"),
-                lambda progress: self.logic.fuse(p.ctVolume, p.t1cVolume, p.lesions, progress),
+                lambda progress: self.logic.fuse(
+                    p.ctVolume, p.t1cVolume, p.lesions, progress, start, self.ageOrNone()
+                ),
             )
         self.afterFusion()
 
@@ -106,14 +117,20 @@ class FuseSection:
                     ui.givenSelector.currentNode(),
                     ui.givenPath.currentPath,
                     progress,
+                    self.ageOrNone(),
                 ),
             )
         self.afterFusion()
 
+    def ageOrNone(self):
+        """Age of the MRI in days as typed, None where it was not."""
+        days = int(self.ui.mriAgeSpin.value)
+        return days if days >= 0 else None
+
     def afterFusion(self):
         """Show the pair and the new verdict."""
         p = self._parameterNode
-        for box in (self.ui.checkerboardBox, self.ui.edgesBox):
+        for box in (self.ui.checkerboardBox, self.ui.spyGlassBox, self.ui.edgesBox):
             box.checked = False
         self.forgetLooks()
         if self.logic.fusionFacts(p.t1cVolume):
@@ -143,7 +160,7 @@ class FuseSection:
         """Opacity of the T1 over the CT."""
         p = self._parameterNode
         if p is not None and not self._connecting and p.ctVolume is not None and p.t1cVolume is not None:
-            self.ui.checkerboardBox.checked = False
+            self.leaveMixed()
             self.logic.showPair(p.ctVolume, p.t1cVolume, value)
 
     def onFlicker(self, on):
@@ -154,7 +171,7 @@ class FuseSection:
             if p is not None and p.t1cVolume is not None:
                 self.logic.setOpacity(p.blend)
             return
-        self.ui.checkerboardBox.checked = False
+        self.leaveMixed()
         self.logic.showPair(p.ctVolume, p.t1cVolume, 1.0)
         self.flickerTimer.start()
 
@@ -171,15 +188,68 @@ class FuseSection:
         with slicer.util.tryWithErrorDisplay(_("The checkerboard was not made."), waitCursor=True):
             if on:
                 self.ui.flickerButton.checked = False
+                self.ui.spyGlassBox.checked = False
                 self.logic.showCheckerboard(p.ctVolume, p.t1cVolume, p.squareMm)
             else:
                 self.logic.removeDerived("checkerboard")
                 self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
 
+    def leaveMixed(self):
+        """Pictures mixed of CT and T1 go before another way of looking."""
+        self.ui.checkerboardBox.checked = False
+        self.ui.spyGlassBox.checked = False
+
+    def onSpyGlass(self, on):
+        """Show the T1 in a round window that follows the cursor."""
+        p = self._parameterNode
+        if p is None or p.ctVolume is None or p.t1cVolume is None:
+            return
+        self.forgetGlass()
+        with slicer.util.tryWithErrorDisplay(_("The spy-glass was not made."), waitCursor=True):
+            if on:
+                self.ui.flickerButton.checked = False
+                self.ui.checkerboardBox.checked = False
+                self.glass = self.logic.spyGlass(p.ctVolume, p.t1cVolume)
+                self._cursor = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+                if self._cursor is not None:
+                    event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
+                    self.addObserver(self._cursor, event, self.onGlassMoved)
+                self.onGlassMoved()
+            else:
+                self.logic.removeDerived("spyglass")
+                self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
+
+    def forgetGlass(self):
+        """The cursor no longer moves the window."""
+        if self._cursor is not None:
+            event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
+            self.removeObserver(self._cursor, event, self.onGlassMoved)
+        self.glass, self._cursor = None, None
+
+    def leaveScene(self):
+        """The scene goes, and with it the spy-glass and the wish to start from where the T1 stood."""
+        self.forgetGlass()
+        self.ui.startHereBox.checked = False
+        self.ui.spyGlassBox.blockSignals(True)
+        self.ui.spyGlassBox.checked = False
+        self.ui.spyGlassBox.blockSignals(False)
+
+    def onGlassMoved(self, caller=None, event=None):
+        """Draw the window where the cursor is."""
+        if self.glass is None or self._cursor is None:
+            return
+        ras = [0.0, 0.0, 0.0]
+        # outside the views there is no cursor
+        if self._cursor.GetCursorPositionRAS(ras):
+            self.glass.look(ras, self._parameterNode.squareMm)
+
     def onSquare(self, value):
-        """Other squares while the checkerboard is shown."""
-        if self.ui.checkerboardBox.checked and self._parameterNode is not None and not self._connecting:
+        """Other squares while the checkerboard is shown, another width of the spy-glass."""
+        if self._parameterNode is None or self._connecting:
+            return
+        if self.ui.checkerboardBox.checked:
             self.onCheckerboard(True)
+        self.onGlassMoved()
 
     def onEdges(self, on):
         """Show or remove the bone edges of the CT."""
@@ -195,11 +265,12 @@ class FuseSection:
     def leaveViews(self):
         """What is shown only goes when the panel is left."""
         self.flickerTimer.stop()
-        for box in (self.ui.flickerButton, self.ui.checkerboardBox, self.ui.edgesBox):
+        self.forgetGlass()
+        for box in (self.ui.flickerButton, self.ui.checkerboardBox, self.ui.spyGlassBox, self.ui.edgesBox):
             box.blockSignals(True)
             box.checked = False
             box.blockSignals(False)
-        self.logic.removeDerived("checkerboard", "edges")
+        self.logic.removeDerived("checkerboard", "spyglass", "edges")
 
     def onAccept(self, checked=False):
         """Record what was looked at."""

@@ -82,15 +82,19 @@ def test_fusion_moves_the_mr_and_never_the_ct(host, panel):
 def test_residuals_are_shown_at_each_lesion(fused):
     rows = cells(fused.ui.fusionTable)
     assert [row[0] for row in rows] == ["M1", "M2"]
-    # a spread of 0.1 mm and half a round trip of 0.2 mm: the root mean square is 0.1 mm
-    assert [float(row[1]) for row in rows] == pytest.approx([0.1, 0.1], abs=0.005)
+    # a spread of 0.1 mm, half a round trip of 0.2 mm, and what voxels of 1 mm hide: root of the sum of squares
+    hidden = 0.06 + 0.016
+    expected = np.sqrt(0.1**2 + 0.1**2 + hidden**2)
+    assert [float(row[1]) for row in rows] == pytest.approx([expected] * 2, abs=0.006)
+    assert [float(row[2]) for row in rows] == pytest.approx([1.61 * expected] * 2, abs=0.006)
 
 
 def test_fusing_again_starts_from_where_the_mr_was(host, fused):
     fusion = fused.nodes["T1c"].GetParentTransformNode()
     seen = {}
 
-    def look(fixed, moving, progress=None):
+    def look(fixed, moving, progress=None, initial=None):
+        seen["initial"] = initial
         seen["origin"] = moving.geometry.origin_mm
         return case.registration()(fixed, moving, progress=progress)
 
@@ -98,6 +102,97 @@ def test_fusing_again_starts_from_where_the_mr_was(host, fused):
     host.click(fused.ui.fuseButton)
     assert np.allclose(seen["origin"], np.array((-32.0,) * 3) + case.MOVED_MM)
     assert fused.nodes["T1c"].GetParentTransformNode() is fusion
+    assert seen["initial"] is None
+    # unless it is told to start from where the T1 stands
+    fused.ui.startHereBox.checked = True
+    host.click(fused.ui.fuseButton)
+    assert np.allclose(seen["initial"].TransformPoint((0.0, 0.0, 0.0)), case.MOVED_MM)
+
+
+def test_landmarks_start_the_search(host, panel):
+    scene, seen = host.slicer.mrmlScene, {}
+
+    def look(fixed, moving, progress=None, initial=None):
+        seen["start"] = initial
+        return case.registration()(fixed, moving, progress=progress)
+
+    panel.logic.registerWith = look
+    places = np.array([(20.0, 0, 0), (-15, 12, 5), (0, -20, 10), (3, 4, -20)])
+    nodes = []
+    for name, lps in (("CT places", places), ("T1 places", places + case.MOVED_MM)):
+        node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        for point in lps * (-1, -1, 1):
+            node.AddControlPoint(*point.tolist())
+        nodes.append(node)
+    panel.ui.ctLandmarksSelector.setCurrentNode(nodes[0])
+    assert panel.ui.fuseButton.enabled is False and "both images" in panel.ui.fuseButton.toolTip
+    panel.ui.t1cLandmarksSelector.setCurrentNode(nodes[1])
+    host.click(panel.ui.fuseButton)
+    assert np.allclose(seen["start"].TransformPoint((5.0, 6.0, 7.0)), np.array((5, 6, 7)) + case.MOVED_MM)
+
+
+def test_too_few_landmarks_are_one_sentence(host, panel, told):
+    for selector in (panel.ui.ctLandmarksSelector, panel.ui.t1cLandmarksSelector):
+        node = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "places")
+        node.AddControlPoint(1.0, 2.0, 3.0)
+        selector.setCurrentNode(node)
+    host.click(panel.ui.fuseButton)
+    assert "three are needed" in told()
+    assert panel.nodes["T1c"].GetParentTransformNode() is None
+
+
+def test_an_old_mri_lowers_the_verdict(host, panel):
+    panel.ui.mriAgeSpin.value = 30
+    host.click(panel.ui.fuseButton)
+    assert panel.ui.verdictLabel.text.startswith("CHECK (registered here): age of the MRI: 30 days")
+
+
+def test_the_spy_glass_shows_the_t1_where_the_cursor_is(host, fused):
+    util, ui = host.slicer.util, fused.ui
+    ui.squareSlider.value = 20.0
+    ui.checkerboardBox.checked = True
+    ui.spyGlassBox.checked = True
+    assert ui.checkerboardBox.checked is False
+    node = fused.glass.node
+    cursor = host.slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    ct = fused.glass._outside
+    for ras in ((10.0, -4.0, 3.0), (-12.0, 8.0, -6.0)):
+        cursor.SetCursorPositionRAS(ras)
+        shown = util.arrayFromVolume(node)
+        index = np.stack(np.meshgrid(*[np.arange(n) for n in shown.shape], indexing="ij"), axis=-1)
+        away = np.linalg.norm(case.ct_grid().points_of(index) - np.array(ras) * (-1, -1, 1), axis=-1)
+        # what the window left behind is CT again
+        assert np.array_equal(shown[away > 10.1], ct[away > 10.1])
+        assert np.array_equal(shown[away < 8.5], fused.glass._inside[away < 8.5])
+    fused.logic.removeDerived("edges")
+    ui.flickerButton.checked = True
+    assert ui.spyGlassBox.checked is False and fused.glass is None
+    assert host.slicer.mrmlScene.GetFirstNodeByName("Spy-glass (shown only)") is None
+    ui.flickerButton.checked = False
+
+
+def test_a_dicom_registration_object_is_checked_and_used(host, panel, tmp_path):
+    import planning_cases
+
+    from BMVascularCore.io.dicom_files import save_dicom
+    from BMVascularCore.planning.ct_series import check_planning_series
+    from BMVascularCore.planning.spatial_registration import build_registration
+
+    series = [
+        check_planning_series(
+            planning_cases.image_headers(np.arange(4.0), modality=kind, FrameOfReferenceUID=uid)
+        )
+        for kind, uid in (("CT", "1.2.3"), ("MR", "4.5.6"))
+    ]
+    true = sitk.TranslationTransform(3, case.MOVED_MM.tolist())
+    save_dicom(tmp_path / "reg.dcm", build_registration(*series, true))
+    panel.ui.givenPath.currentPath = str(tmp_path / "reg.dcm")
+    host.click(panel.ui.checkButton)
+    assert "given as a file" in panel.ui.verdictLabel.text
+    from BMVascularLib.transforms import transformOfNode
+
+    found = transformOfNode(panel.nodes["T1c"].GetParentTransformNode())
+    assert np.allclose(found.TransformPoint((0.0, 0.0, 0.0)), case.MOVED_MM, atol=1e-4)
 
 
 def test_cancel_leaves_the_scene_as_it_was(host, panel):

@@ -1,7 +1,5 @@
 """What the planning panel asks of Core: self-test, masks of contours, dose from memory, a given transform."""
 
-from dataclasses import replace
-
 import numpy as np
 import planning_cases as cases
 import pytest
@@ -76,22 +74,6 @@ def heads():
         Volume((ct + noise).astype(np.float32), grid, "CT", {"modality": "CT"}),
         Volume((mr + noise[::-1]).astype(np.float32), grid, "MR", {"modality": "MR"}),
     )
-
-
-def test_a_given_transform_is_measured_not_improved(monkeypatch):
-    ct, mr = heads()
-    # a coarse picture needs neither the finest levels nor a look around each pose
-    engine = registration.engine
-    for name in ("COARSE", "MIDDLE", "REPEAT"):
-        level = replace(getattr(engine, name), spacing_mm=4.0, samples=4000, iterations=30)
-        monkeypatch.setattr(engine, name, level)
-    monkeypatch.setattr(registration, "_best_neighbours", lambda pyramid, transform, **_: [transform])
-    wrong = sitk.TranslationTransform(3, (4.0, 0.0, 0.0))
-    found = registration.check_rigid(ct, mr, wrong, [(0.0, 0.0, 0.0)])
-    assert found.transform.TransformPoint((0.0, 0.0, 0.0)) == pytest.approx((4.0, 0.0, 0.0), abs=1e-6)
-    assert found.verdict == "fail"
-    assert found.restart_spread_mm == pytest.approx(4.0, abs=0.8)
-    assert found.points[0]["upper_mm"] > 4.0
 
 
 def test_a_transform_that_mirrors_is_refused():
