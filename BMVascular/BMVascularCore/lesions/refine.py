@@ -24,7 +24,7 @@ def local_mean(image, where, sigma):
     return overall + total / (weight + 1e-3)
 
 
-def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False):
+def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False, closed=False):
     """Move the boundary to the local half height.
 
     Parameters
@@ -35,6 +35,10 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         Where the lesion may lie; the coarse object.
     points : list of ndarray
     spacing_mm, max_radius_mm : float
+    thick : bool
+        Whether the image's slices are thick.
+    closed : bool
+        Whether ``start`` came from a closed surface: then all but its outer 2 mm stays inside.
 
     Returns
     -------
@@ -53,6 +57,7 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
     limit = shapes.distance_mm(hull, spacing_mm) <= margin
     smooth = ndimage.gaussian_filter(image, 0.6 / spacing_mm)
     reach = 3.0 / spacing_mm
+    kept = shapes.depth_mm(start, spacing_mm) > 2.0 if closed else np.zeros(start.shape, dtype=bool)
     level = outside = floor = None
     for _ in range(_ROUNDS_THICK if thick else _ROUNDS):
         inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, floor)
@@ -61,7 +66,7 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         # darker parts of a mixed lesion count as inside, a core at tissue level does not
         floor = outside + 0.25 * (inside - outside)
         bright = (image > level) & allowed & limit
-        whole = _bridged(bright, smooth > floor, bridge, spacing_mm) | _deep(mask, spacing_mm)
+        whole = _bridged(bright, smooth > floor, bridge, spacing_mm) | _deep(mask, spacing_mm) | kept
         piece = shapes.piece_at(shapes.filled(whole & allowed), points, reach)
         new = None if piece is None else grow.tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
         if new is None:

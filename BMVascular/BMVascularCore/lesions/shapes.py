@@ -3,6 +3,7 @@
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 _FACES = ndimage.generate_binary_structure(3, 1)
 
@@ -65,6 +66,19 @@ def nearest_true(mask, point, reach):
     away = ((near - point) ** 2).sum(1)
     best = int(np.argmin(away))
     return tuple(int(v) for v in near[best]) if away[best] <= reach**2 else None
+
+
+def solidity(mask):
+    """Share of its convex hull that a mask fills (1 where it is too small or flat to tell)."""
+    points = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    if len(points) < 40:
+        return 1.0
+    try:
+        hull = ConvexHull(points)
+    except QhullError:
+        return 1.0
+    # the hull of voxel centres lacks half a voxel all around
+    return float(mask.sum() / (hull.volume + 0.5 * hull.area))
 
 
 def bounding(mask, pad=0):
