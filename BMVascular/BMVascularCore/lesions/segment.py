@@ -245,8 +245,9 @@ def _closed_instead(ready, point, result, max_radius_mm):
         if reach > 1.1 * max_radius_mm + 2.0:
             continue
         trial = _closed_body(ready, start, point, reach)
-        small = trial is not None and (result is None or compact) and trial[4] < 4.0 * old_ml
-        if trial is not None and not small and trial[0] > (least if best is None else best[0]):
+        if trial is None or not _plausible(trial, old_ml, result is None or compact):
+            continue
+        if trial[0] > (least if best is None else best[0]):
             best = trial
     if best is None:
         return result
@@ -255,10 +256,23 @@ def _closed_instead(ready, point, result, max_radius_mm):
     threshold = sharpness = 0.0
     if result is not None:
         # the surface is stiff: what the object adds next to it stays
-        mask |= WorkGridView(coarse, grid).move(found.mask) & (shapes.distance_mm(mask, grid.spacing_mm) <= 1.2)
+        mask |= WorkGridView(coarse, grid).move(found.mask) & (
+            shapes.distance_mm(mask, grid.spacing_mm) <= 1.2
+        )
         threshold, sharpness = found.threshold, found.sharpness
     closed = grow.Found(mask, threshold, sharpness, True)
     return grid, closed, grow.brightest_tissue(image, allowed & (image > 0) & ~mask, background)
+
+
+def _plausible(trial, old_ml, compact):
+    """A speck is replaced by something much larger; else a ring grows, or a leak shrinks to a clear body.
+
+    A smaller body that is not clear all around is a lobe of the object.
+    """
+    merit, volume_ml = trial[0], trial[4]
+    if compact:
+        return volume_ml >= 4.0 * old_ml
+    return volume_ml >= old_ml or (volume_ml < 0.8 * old_ml and merit > 0.6)
 
 
 def _trials(ready, point, coarse, found, compact):
@@ -392,6 +406,10 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("long and thin, like a vessel or dura")
     elif thickness < 0.5 * width and thickness < 6.0:
         lesion.reasons.append("flat, like dura")
+    away = shapes.distance_mm(mask, spacing_mm)
+    beside = image[(away > 1.2) & (away <= 4.0)]
+    if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
+        lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
     if lesion.reasons:

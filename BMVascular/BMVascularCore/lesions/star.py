@@ -125,7 +125,9 @@ def _inside(shape, centre, rays, chosen, spacing_mm):
     low = np.maximum(0, np.floor(centre).astype(int) - reach)
     high = np.minimum(shape, np.floor(centre).astype(int) + reach + 2)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    index = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(low, high, strict=True)], indexing="ij"), -1)
+    index = np.stack(
+        np.meshgrid(*[np.arange(a, b) for a, b in zip(low, high, strict=True)], indexing="ij"), -1
+    )
     away = (index - centre) * spacing_mm
     length = np.linalg.norm(away, axis=-1)
     near, which = cKDTree(rays).query((away / np.maximum(length, 1e-6)[..., None]).reshape(-1, 3), 4)
