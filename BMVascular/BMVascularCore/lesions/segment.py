@@ -224,8 +224,9 @@ def _coarse(ready, points, max_radius_mm):
 
 # a body that fills more of its hull than this is taken as it is, unless it is a speck
 _COMPACT, _SPECK_ML = 0.72, 0.25
-# by how much a closed surface must be better (edge seen x hull filled), and how good where there is none
-_BETTER, _GOOD = 0.12, 0.68
+# by how much a closed surface must be better (edge seen x hull filled), how good where there is none,
+# and when to look no further
+_BETTER, _GOOD, _SURE = 0.12, 0.68, 0.7
 _REACHES_MM = (8.0, 13.0, 20.0, 30.0)
 
 
@@ -249,6 +250,8 @@ def _closed_instead(ready, point, result, max_radius_mm):
             continue
         if trial[0] > (least if best is None else best[0]):
             best = trial
+            if trial[0] > _SURE:
+                break
     if best is None:
         return result
     _, grid, mask, background, _ = best

@@ -10,14 +10,21 @@ _FACES = ndimage.generate_binary_structure(3, 1)
 
 def depth_mm(mask, spacing_mm):
     """Distance of each inside voxel to the outside in mm (0 outside)."""
-    return ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+    return _distance_to(~np.pad(mask, 1), spacing_mm)[1:-1, 1:-1, 1:-1]
 
 
 def distance_mm(mask, spacing_mm):
     """Distance of each outside voxel to the mask in mm (0 inside)."""
     if not mask.any():
         return np.full(mask.shape, np.inf)
-    return ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
+    return _distance_to(mask, spacing_mm)
+
+
+def _distance_to(mask, spacing_mm):
+    # ITK's transform takes about half of the time of scipy's
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    signed = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, False))
+    return np.maximum(signed, 0) * np.float32(spacing_mm)
 
 
 def closed(mask, radius_mm, spacing_mm):

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 _RAYS, _NEIGHBOURS, _STEPS, _MESSAGES = 260, 6, 44, 14
@@ -98,15 +99,15 @@ def _smooth_choice(cost, source, target, back):
     """Index of the radius on each ray that min-sum belief propagation settles on."""
     messages = np.zeros((len(source), cost.shape[1]), dtype=np.float32)
     cost = cost.astype(np.float32)
+    ones = np.ones(len(source), dtype=np.float32)
+    arrive = csr_matrix((ones, (target, np.arange(len(source)))), shape=(len(cost), len(source)))
     for _ in range(_MESSAGES):
-        belief = cost.copy()
-        np.add.at(belief, target, messages)
+        belief = cost + arrive @ messages
         outgoing = belief[source] - messages[back]
         new = _lower_envelope(outgoing)
         new -= new.min(axis=1, keepdims=True)
         messages = 0.5 * messages + 0.5 * new
-    belief = cost.copy()
-    np.add.at(belief, target, messages)
+    belief = cost + arrive @ messages
     return np.argmin(belief, axis=1)
 
 
