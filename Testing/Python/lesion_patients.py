@@ -217,5 +217,3 @@ def overlap(patient, number, lesion):
     found = lesion.fraction >= min(0.5, float(lesion.fraction.max()))
     shared = (whole[lesion.window] & found).sum()
     return 2.0 * float(shared) / float(mask.sum() + found.sum())
-
-

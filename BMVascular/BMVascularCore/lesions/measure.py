@@ -134,7 +134,7 @@ def _fraction(lesion, window, mask, labels, label):
         )
         if high <= low or c == 0:
             return out
-    full[tuple(a for a, _ in for_window)] = lesion.fraction[tuple(b for _, b in for_window)]
+    full[tuple(a for a, _ in for_window)] = lesion.measured[tuple(b for _, b in for_window)]
     # voxels of a touching lesion belong to that one
     full[(labels > 0) & (labels != label)] = 0.0
     return full

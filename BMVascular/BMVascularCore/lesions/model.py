@@ -54,6 +54,9 @@ class Lesion:
     confidence : {"good", "low"}
     reasons : list of str
         Why the confidence is low.
+    shares : ndarray or None
+        Like ``fraction``, with the edge voxels of thick slices by their intensity: for the volume,
+        while ``fraction`` says which voxels a reader would outline.
     """
 
     name: str
@@ -65,6 +68,12 @@ class Lesion:
     contrast_to_noise: float
     confidence: str = "good"
     reasons: list = field(default_factory=list)
+    shares: np.ndarray | None = None
+
+    @property
+    def measured(self):
+        """Share of each voxel for the volume."""
+        return self.fraction if self.shares is None else self.shares
 
     @property
     def window(self):

@@ -6,6 +6,9 @@ from scipy import ndimage
 from BMVascularCore.lesions import grow, shapes
 
 _ROUNDS, _ROUNDS_THICK = 3, 5
+# of the way from the surroundings to the lesion; thick slices blur slanted edges, and readers follow
+# the outer part of that slope
+SHARE, SHARE_THICK = 0.5, 0.4
 
 
 def local_mean(image, where, sigma):
@@ -61,8 +64,7 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
     level = outside = floor = None
     for _ in range(_ROUNDS_THICK if thick else _ROUNDS):
         inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, floor)
-        # thick slices blur slanted edges: readers and labels follow the outer part of the slope
-        level = outside + (0.4 if thick else 0.5) * (inside - outside)
+        level = outside + (SHARE_THICK if thick else SHARE) * (inside - outside)
         # darker parts of a mixed lesion count as inside, a core at tissue level does not
         floor = outside + 0.25 * (inside - outside)
         bright = (image > level) & allowed & limit

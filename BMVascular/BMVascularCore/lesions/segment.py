@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, refine, shapes, star
+from BMVascularCore.lesions import grow, partial, refine, shapes, star
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.grid import WorkGrid
 from BMVascularCore.lesions.measure import measure_lesions
@@ -171,6 +171,7 @@ def _seen_before_contrast(ready, lesion):
 def _without(lesion, include, exclude, geometry):
     """The lesion without what lies nearer to an exclude click in it than to its include clicks."""
     fraction = lesion.fraction.copy()
+    shares = None if lesion.shares is None else lesion.shares.copy()
     corner = np.asarray(lesion.corner_kji)
     for seed in exclude:
         at = np.rint(geometry.index_of(seed.point_lps_mm)).astype(int) - corner
@@ -180,7 +181,9 @@ def _without(lesion, include, exclude, geometry):
         where = geometry.points_of(index + corner)
         index = index[_nearest_mm(where, [seed]) < _nearest_mm(where, include)]
         fraction[tuple(index.T)] = 0.0
-    return replace(lesion, fraction=fraction)
+    if shares is not None:
+        shares[(fraction == 0) & (lesion.fraction > 0)] = 0.0
+    return replace(lesion, fraction=fraction, shares=shares)
 
 
 def _united(parts):
@@ -190,12 +193,16 @@ def _united(parts):
         return whole
     low = np.min([part.corner_kji for part in parts], axis=0)
     high = np.max([np.add(part.corner_kji, part.fraction.shape) for part in parts], axis=0)
-    fraction = np.zeros(high - low, dtype=np.float32)
+    fraction, shares = np.zeros((2, *(high - low)), dtype=np.float32)
     for part in parts:
-        view = fraction[tuple(slice(w.start - a, w.stop - a) for w, a in zip(part.window, low, strict=True))]
-        np.maximum(view, part.fraction, out=view)
-    fraction[shapes.filled(fraction >= 0.5) & (fraction < 0.5)] = 1.0
-    return replace(whole, corner_kji=tuple(int(v) for v in low), fraction=fraction)
+        box = tuple(slice(w.start - a, w.stop - a) for w, a in zip(part.window, low, strict=True))
+        np.maximum(fraction[box], part.fraction, out=fraction[box])
+        np.maximum(shares[box], part.measured, out=shares[box])
+    hole = shapes.filled(fraction >= 0.5) & (fraction < 0.5)
+    fraction[hole] = shares[hole] = 1.0
+    if all(part.shares is None for part in parts):
+        shares = None
+    return replace(whole, corner_kji=tuple(int(v) for v in low), fraction=fraction, shares=shares)
 
 
 def _coarse(ready, points, max_radius_mm):
@@ -275,7 +282,7 @@ def _plausible(trial, old_ml, compact):
     merit, volume_ml = trial[0], trial[4]
     if compact:
         return volume_ml >= 4.0 * old_ml
-    return volume_ml >= old_ml or (volume_ml < 0.8 * old_ml and merit > 0.6)
+    return volume_ml >= old_ml or (volume_ml < 0.8 * old_ml and merit > 0.55)
 
 
 def _trials(ready, point, coarse, found, compact):
@@ -341,6 +348,10 @@ def _touches_edge(mask):
     return any(np.take(mask, (0, -1), axis=axis).any() for axis in range(3))
 
 
+# below this many voxels across, the edge voxels decide the volume
+_RESOLVED_VOXELS = 8.0
+
+
 def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     box = np.argwhere(found.mask)
     radius = (3 * len(box) * coarse.spacing_mm**3 / (4 * np.pi)) ** (1 / 3)
@@ -353,12 +364,20 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.head)
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
+    thick = _thick(ready)
     mask, level, outside = refine.refine(
-        image, allowed, start, local, spacing, max_radius_mm, _thick(ready), found.closed
+        image, allowed, start, local, spacing, max_radius_mm, thick, found.closed
     )
     if not mask.any():
         return NOTHING
     corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
+    shares = None
+    size_mm = (6.0 * mask.sum() * spacing**3 / np.pi) ** (1 / 3)
+    if size_mm < _RESOLVED_VOXELS * max(ready.t1c.geometry.spacing_mm):
+        inside = outside + (level - outside) / (refine.SHARE_THICK if thick else refine.SHARE)
+        corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
+        if not thick:
+            fraction, shares = shares, None
     depth_in = mask & (image > level)
     high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
     low_level = float(np.median(outside[mask]))
@@ -370,6 +389,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         high_level,
         low_level,
         (high_level - low_level) / ready.noise,
+        shares=shares,
     )
     return judge(lesion, image, mask, spacing, tissue)
 
@@ -464,8 +484,11 @@ def share_overlaps(ready, lesions, seeds):
             away = [_nearest_mm(where, seeds[x.name]) for x in (one, two)]
             mine = np.zeros(shared.shape, dtype=bool)
             mine[shared] = away[0] <= away[1]
-            views[0][shared & ~mine] = 0.0
-            views[1][mine] = 0.0
+            for lesion, gone in ((one, shared & ~mine), (two, mine)):
+                box = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, lesion.corner_kji, strict=True))
+                lesion.fraction[box][gone] = 0.0
+                if lesion.shares is not None:
+                    lesion.shares[box][gone] = 0.0
             for lesion in (one, two):
                 lesion.confidence = "low"
                 lesion.reasons.append("touches another lesion: divided half-way between the clicks")
