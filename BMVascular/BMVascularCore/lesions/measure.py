@@ -35,6 +35,8 @@ COLUMNS = (
     "centre_s_mm",
     "side",
     "depth_below_head_surface_mm",
+    "distance_to_cortex_mm",
+    "distance_to_ventricle_mm",
     "contrast_to_noise",
     "confidence",
     "notes",
@@ -95,7 +97,7 @@ def _row(labels, compartments, label, name, box, ready, oedema, lesion):
     if ready is not None:
         _without_images(row, ready, notes)
         row.update(_intensity(mask, compartments, window, ready, labels.geometry, notes))
-    row.update(location.words(labels, mask, window, None if ready is None else ready.head, notes))
+    row.update(location.words(labels, mask, window, ready, notes))
     if lesion is not None:
         row["contrast_to_noise"] = lesion.contrast_to_noise
         row["confidence"] = lesion.confidence
