@@ -73,10 +73,16 @@ def _coarse_image(ready):
     coarse = Geometry(
         tuple(int(n) for n in shape[::-1]), tuple(spacing), geometry.origin_mm, geometry.direction
     )
-    image = resample(ready.t1c, coarse).array
-    if ready.t1 is not None:
-        image = image - resample(ready.t1, coarse).array
-    head = resample(ready.t1c.like(ready.head.astype(np.uint8)), coarse, interpolation="nearest").array > 0
+    if min(geometry.spacing_mm) > 0.9:
+        # no finer than 1 mm: nothing to gain from another grid
+        coarse, head = geometry, ready.head
+        image = ready.t1c.array if ready.t1 is None else ready.t1c.array - ready.t1.array
+    else:
+        image = resample(ready.t1c, coarse).array
+        if ready.t1 is not None:
+            image = image - resample(ready.t1, coarse).array
+        mask = ready.t1c.like(ready.head.astype(np.uint8))
+        head = resample(mask, coarse, interpolation="nearest").array > 0
     depth = ndimage.distance_transform_edt(np.pad(head, 1, mode="edge"), sampling=coarse.spacing_kji_mm)
     return image.astype(np.float32), depth[1:-1, 1:-1, 1:-1] > 11.0, coarse
 

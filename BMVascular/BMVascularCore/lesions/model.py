@@ -51,7 +51,7 @@ class Lesion:
         Share of each voxel that lies inside the lesion, 0..1 (sub-voxel boundary).
     inside_level, outside_level, contrast_to_noise : float
         Median T1c inside the enhancing part and just outside, and their difference over the noise.
-    confidence : {"good", "low"}
+    confidence : {"good", "low", "drawn"}
     reasons : list of str
         Why the confidence is low.
     shares : ndarray or None
