@@ -276,6 +276,11 @@ class FollowUpSection:
         logic = self.panel.logic
         with self.panel.errorsSaid():
             reading = logic.peek(later) or logic.reading(later, logic.imagesOf(later))
+            # another lesion may carry that name by chance (L1, L2 ...): the two names change places
+            other = next((key for key, name in self._laterNames().items() if name == row["earlier"]), None)
+            if other is not None:
+                reading.rename(ids[0], row["earlier"] + " (2)")
+                reading.rename(other, row["later"])
             reading.rename(ids[0], row["earlier"])
         names = self._laterNames()
         return lesionTracking.renamed(rows, names)
