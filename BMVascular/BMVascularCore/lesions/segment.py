@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, partial, refine, shapes
+from BMVascularCore.lesions import grow, partial, refine, shapes, star
 from BMVascularCore.lesions.closed import closed_instead
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.grid import WorkGrid, WorkGridView, grid_around, touches_edge, views
@@ -303,6 +303,10 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     beside = image[(away > 1.2) & (away <= 4.0)]
     if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
         lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")
+    drop = 0.3 * (lesion.inside_level - lesion.outside_level)
+    seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
+    if seen < 0.4:
+        lesion.reasons.append(f"an edge is seen on {seen:.0%} of its surface only")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
     if lesion.reasons:
