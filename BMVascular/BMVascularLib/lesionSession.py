@@ -192,7 +192,11 @@ class LesionSession:
         """Share voxels among touching lesions, and paint the label image."""
         self.shared = {
             key: replace(
-                e.grown, label=e.label, fraction=e.grown.fraction.copy(), reasons=list(e.grown.reasons)
+                e.grown,
+                label=e.label,
+                fraction=e.grown.fraction.copy(),
+                shares=None if e.grown.shares is None else e.grown.shares.copy(),
+                reasons=list(e.grown.reasons),
             )
             for key, e in self.entries.items()
         }
@@ -222,7 +226,7 @@ class LesionSession:
 
     def volume_ml(self, lesionId):
         """Volume from the sub-voxel boundary, mL."""
-        return float(self.shared[lesionId].fraction.sum()) * self.labels.geometry.voxel_ml
+        return float(self.shared[lesionId].measured.sum()) * self.labels.geometry.voxel_ml
 
     def settle(self, progress=silent):
         """Work out the outstanding compartments and measures; returns the ids that were done."""

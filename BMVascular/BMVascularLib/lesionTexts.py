@@ -22,6 +22,8 @@ _DETAILS = (
     ("rim_thickness_mm", "rim", "mm"),
     ("contrast_enhancement_ratio", "enhancement ratio", ""),
     ("sphericity", "sphericity", ""),
+    ("distance_to_cortex_mm", "from the brain's surface", "mm"),
+    ("distance_to_ventricle_mm", "from the ventricles", "mm"),
 )
 
 

@@ -105,6 +105,20 @@ def confirmed(rows, number):
     return [{**row, "decision": CONFIRMED} if n == number else row for n, row in enumerate(rows)]
 
 
+def renamed(rows, names):
+    """The rows with the names that the lesions of the later time point have now.
+
+    Parameters
+    ----------
+    rows : list of dict
+    names : dict
+        Id to name at the later time point.
+    """
+    return [
+        {**row, "later": " + ".join(names[i] for i in row["later_ids"].split() if i in names)} for row in rows
+    ]
+
+
 def changed(rows, number, laterId, names):
     """The rows with another lesion at the later time point (None: it vanished) in one of them.
 

@@ -15,6 +15,11 @@ from scipy import ndimage
 
 from BMVascularCore.lesions import Seed, prepare, segment_one
 
+try:
+    from skimage import segmentation
+except ImportError:
+    segmentation = None
+
 REACH = 24
 
 
@@ -112,7 +117,27 @@ def random_walker(part, at):
     return out.reshape(part.shape)
 
 
+def skimage_random_walker(part, at):
+    """scikit-image's random walker with the same markers (skipped where it is not installed)."""
+    low, high = levels(part, at)
+    markers = np.where(part < low + 0.25 * (high - low), 2, 0).astype(np.int8)
+    markers[tuple(slice(max(0, a - 1), a + 2) for a in at)] = 1
+    scaled = (part - low) / max(high - low, 1e-6)
+    return segmentation.random_walker(scaled, markers, beta=100, mode="cg_j", tol=1e-3) == 1
+
+
+def morphological_snake(part, at):
+    """scikit-image's Chan-Vese snake (region competition) from a small ball."""
+    axes = np.ogrid[tuple(slice(0, n) for n in part.shape)]
+    ball = sum((a - b) ** 2 for a, b in zip(axes, at, strict=True)) <= 4
+    found = segmentation.morphological_chan_vese(part, 40, ball.astype(np.int8), smoothing=1) > 0
+    pieces, _ = ndimage.label(found)
+    return pieces == pieces[tuple(at)] if pieces[tuple(at)] else ball
+
+
 PEERS = (half_height_growing, confidence_growing, fast_marching, level_set, marker_watershed, random_walker)
+if segmentation is not None:
+    PEERS += (skimage_random_walker, morphological_snake)
 
 
 def heads():

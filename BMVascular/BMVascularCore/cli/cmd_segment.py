@@ -3,7 +3,16 @@
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_volume, write_table, write_volume
 from BMVascularCore.io.images import output_ending
-from BMVascularCore.lesions import COLUMNS, COMPARTMENT_NAMES, Seed, segment_lesions
+from BMVascularCore.lesions import (
+    COLUMNS,
+    COMPARTMENT_NAMES,
+    Seed,
+    find_candidates,
+    lesions_from_labels,
+    prepare,
+    segment_lesions,
+)
+from BMVascularCore.progress import share_of
 
 HELP = "metastases from one click each: enhancing tumour, core, oedema, haemorrhage, and their sizes"
 
@@ -25,6 +34,17 @@ def add_arguments(parser):
         metavar="R,A,S[=NAME]",
         help="a click on what is not lesion (of NAME, or of all)",
     )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="lesions drawn elsewhere in place of clicks: NIfTI, NRRD, .seg.nrrd or DICOM SEG",
+    )
+    parser.add_argument(
+        "--candidates",
+        action="store_true",
+        help="write candidates.csv, places worth a click (about 97 %% of simulated lesions with T1, 89 %% "
+        "without; 20 and 11 false ones a patient); never lesions",
+    )
     for role, text in (("t1", "T1 before contrast"), ("flair", "FLAIR"), ("swi", "SWI or T2*")):
         parser.add_argument(f"--{role}", metavar="FILE", help=text)
     parser.add_argument("--max-radius-mm", type=float, default=30.0, metavar="MM", help="largest radius (30)")
@@ -34,22 +54,34 @@ def add_arguments(parser):
 
 
 def run(args, folder, call):
-    """Segment and write ``lesions``, ``compartments`` and ``lesions.csv``."""
-    seeds = _seeds(args, call)
+    """Segment and write ``lesions``, ``compartments`` and ``lesions.csv``; or candidates alone."""
+    if args.labels and (args.seed or args.exclude_seed):
+        raise InputError("is given together with clicks", "--labels", "Give one of them.")
+    seeds = [] if args.labels or (args.candidates and not args.seed) else _seeds(args, call)
     images = {
         role: read_volume(call.add_input(role, path)) if path else None
         for role, path in (("t1c", args.t1c), ("t1", args.t1), ("flair", args.flair), ("swi", args.swi))
     }
-    result = segment_lesions(
-        images["t1c"],
-        seeds,
-        t1=images["t1"],
-        flair=images["flair"],
-        swi=images["swi"],
-        max_radius_mm=args.max_radius_mm,
-        allow_empty=args.allow_empty,
-        progress=call.progress,
-    )
+    work = call.progress
+    ready = prepare(images["t1c"], images["t1"], images["flair"], images["swi"], share_of(work, 0.0, 0.3))
+    summary = {}
+    if args.candidates:
+        summary["candidates"] = _write_candidates(ready, folder, share_of(work, 0.3, 0.5))
+    if args.labels:
+        result = lesions_from_labels(call.add_input("labels", args.labels), ready=ready)
+        result.warnings[:0] = ready.warnings
+    elif seeds:
+        result = segment_lesions(
+            ready,
+            seeds,
+            max_radius_mm=args.max_radius_mm,
+            allow_empty=args.allow_empty,
+            progress=share_of(work, 0.5, 1.0),
+        )
+    else:
+        for text in ready.warnings:
+            call.warn(text)
+        return summary
     for text in result.warnings:
         call.warn(text)
     ending = output_ending(args.t1c)
@@ -58,7 +90,28 @@ def run(args, folder, call):
     write_table(folder.file("lesions.csv"), result.rows, COLUMNS)
     call.units.update({"lesions": "label", "compartments": "code"})
     call.units.update({name: name.rsplit("_", 1)[1] for name in COLUMNS if name.endswith(("_ml", "_mm"))})
-    return _summary(result)
+    return summary | _summary(result)
+
+
+def _write_candidates(ready, folder, progress):
+    """Write ``candidates.csv``; returns how many there are."""
+    rows = []
+    for number, found in enumerate(find_candidates(ready, progress=progress), start=1):
+        left, posterior, superior = found.point_lps_mm
+        rows.append(
+            {
+                "candidate": number,
+                "r_mm": round(-left, 1),
+                "a_mm": round(-posterior, 1),
+                "s_mm": round(superior, 1),
+                "score": round(found.score, 2),
+                "radius_mm": found.radius_mm,
+            }
+        )
+    write_table(
+        folder.file("candidates.csv"), rows, ("candidate", "r_mm", "a_mm", "s_mm", "score", "radius_mm")
+    )
+    return len(rows)
 
 
 def _summary(result):
@@ -66,7 +119,8 @@ def _summary(result):
         "lesions": [
             {"name": x.name, "label": x.label, "confidence": x.confidence, "reasons": x.reasons}
             for x in result.lesions
-        ],
+        ]
+        or [{"name": row["name"], "label": row["label"]} for row in result.rows],
         "not_found": result.missing,
         "compartment_codes": {str(code): name for code, name in COMPARTMENT_NAMES.items()},
         "total_volume_ml": sum(row["volume_ml"] for row in result.rows),

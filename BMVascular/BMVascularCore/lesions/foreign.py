@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.images import read_labels, read_sitk
+from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.measure import measure_lesions
-from BMVascularCore.lesions.model import Segmentation
+from BMVascularCore.lesions.model import Lesion, Segmentation
 from BMVascularCore.volume import Geometry, Volume, resample
 
 
@@ -24,13 +26,13 @@ def lesions_from_labels(source, names=None, ready=None, compartments=None):
     ready : Prepared, optional
         Images for intensity measures; labels on another grid are resampled to it.
     compartments : Volume, optional
-        Codes 1 to 4; without it every lesion voxel is counted as one whole and compartment cells
-        stay empty.
+        Codes 1 to 4; without it they are worked out from the images of ``ready``, and without those,
+        too, every lesion is counted as one whole and compartment cells stay empty.
 
     Returns
     -------
     Segmentation
-        ``lesions`` is empty: no click was involved.
+        The confidence of its lesions is "drawn": no click was involved.
 
     Raises
     ------
@@ -48,9 +50,39 @@ def lesions_from_labels(source, names=None, ready=None, compartments=None):
             "holds no lesion", getattr(source, "name", "labels"), "Check that it fits the image."
         )
     names = {**found, **(names or {})}
-    rows = measure_lesions(labels, compartments, names, ready)
+    oedema, lesions = None, []
+    if ready is not None and compartments is None:
+        lesions = [
+            _lesion(ready, labels.array, n, names.get(n, f"L{n}")) for n in np.unique(labels.array) if n
+        ]
+        compartments, oedema = split_compartments(ready, labels, lesions)
+    rows = measure_lesions(labels, compartments, names, ready, oedema, {x.label: x for x in lesions})
     codes = compartments or labels.like(np.zeros(labels.array.shape, np.uint8), "compartments")
-    return Segmentation(labels, codes, labels.like(np.zeros_like(labels.array)), [], rows, {}, warnings)
+    oedema = oedema or labels.like(np.zeros_like(labels.array))
+    return Segmentation(labels, codes, oedema, lesions, rows, {}, warnings)
+
+
+def _lesion(ready, labels, label, name):
+    """A drawn lesion with its levels on T1c, as the compartments want them."""
+    box = ndimage.find_objects((labels == label).astype(np.uint8))[0]
+    pad = np.ceil(5.0 / np.asarray(ready.t1c.geometry.spacing_kji_mm)).astype(int)
+    wide = tuple(
+        slice(max(0, s.start - p), min(n, s.stop + p)) for s, p, n in zip(box, pad, labels.shape, strict=True)
+    )
+    mask = labels[wide] == label
+    image = ready.t1c.array[wide]
+    away = ndimage.distance_transform_edt(~mask, sampling=ready.t1c.geometry.spacing_kji_mm)
+    shell = (away > 0.8) & (away <= 4.0) & ready.head[wide] & (labels[wide] == 0)
+    outside = float(np.median(image[shell])) if shell.any() else ready.level
+    # the enhancing part: what is brighter than the surroundings, or all of it where nothing is
+    bright = mask & (image > outside)
+    inside = float(np.median(image[bright] if bright.any() else image[mask]))
+    corner = tuple(s.start for s in wide)
+    found = Lesion(
+        name, int(label), corner, mask.astype(np.float32), inside, outside, (inside - outside) / ready.noise
+    )
+    found.confidence = "drawn"
+    return found
 
 
 def read_segmentation(path):

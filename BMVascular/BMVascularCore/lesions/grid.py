@@ -89,3 +89,35 @@ class WorkGrid:
         n = high - low + 1
         fine = fine.reshape(n[0], count[0], n[1], count[1], n[2], count[2])
         return tuple(int(v) for v in low), fine.mean(axis=(1, 3, 5))
+
+
+class WorkGridView:
+    """Moves masks from one working grid to another."""
+
+    def __init__(self, source, target):
+        self.source, self.target = source, target
+
+    def move(self, mask):
+        """The mask on the target grid (half value of the linear interpolation)."""
+        step = self.target.step_kji / self.source.step_kji
+        first = self.source.index_of(self.target.origin_kji)
+        return (
+            ndimage.affine_transform(mask.astype(np.float32), step, first, self.target.shape, order=1) > 0.5
+        )
+
+
+def grid_around(ready, points, reach_mm, spacing_mm):
+    """Working grid that reaches some mm beyond points (image indices)."""
+    margin = reach_mm / np.asarray(ready.t1c.geometry.spacing_kji_mm)
+    points = np.asarray(points)
+    return WorkGrid.around(points.min(0) - margin, points.max(0) + margin, ready.t1c.geometry, spacing_mm)
+
+
+def views(ready, grid):
+    """T1c and head mask on a working grid."""
+    return grid.sample(ready.t1c.array), grid.sample(ready.head)
+
+
+def touches_edge(mask):
+    """Whether a mask reaches the border of its array."""
+    return any(np.take(mask, (0, -1), axis=axis).any() for axis in range(3))

@@ -20,11 +20,15 @@ _NEARLY = 0.8
 
 @dataclass
 class Found:
-    """Object on a working grid, with the sharpness of its boundary (image units)."""
+    """Object on a working grid, with the sharpness of its boundary (image units).
+
+    ``closed`` says that it was found as a closed surface: its inside belongs to it, bright or not.
+    """
 
     mask: np.ndarray
     threshold: float
     sharpness: float
+    closed: bool = False
 
 
 def background_level(values, level):

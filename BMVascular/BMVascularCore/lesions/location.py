@@ -3,9 +3,11 @@
 import numpy as np
 from scipy import ndimage
 
+from BMVascularCore.lesions.anatomy import find_anatomy
 
-def words(labels, mask, window, head=None, notes=None):
-    """Centre, side of the midline and depth below the head's surface.
+
+def words(labels, mask, window, ready=None, notes=None):
+    """Centre, side of the midline, depth below the head's surface, distance to cortex and ventricles.
 
     The midline is the middle of the head's width at the lesion's height. Lobes are not named: that
     needs an atlas.
@@ -16,8 +18,8 @@ def words(labels, mask, window, head=None, notes=None):
     mask : ndarray of bool
         The lesion within ``window``.
     window : tuple of slice
-    head : ndarray of bool, optional
-        Head mask on the grid of ``labels``.
+    ready : Prepared, optional
+        Images on the grid of ``labels``.
     notes : list of str, optional
         Gets the reasons for what is left out.
 
@@ -33,11 +35,19 @@ def words(labels, mask, window, head=None, notes=None):
         "centre_a_mm": -float(centre_lps[1]),
         "centre_s_mm": float(centre_lps[2]),
     }
-    if head is None:
-        notes.append("side and depth not measurable: no head image")
+    if ready is None:
+        notes.append("side, depth, distance to cortex and ventricles not measurable: no head image")
         return out
-    out["side"] = _side(labels, head, centre_lps)
-    out["depth_below_head_surface_mm"] = _depth(labels, head, index.mean(0))
+    out["side"] = _side(labels, ready.head, centre_lps)
+    out["depth_below_head_surface_mm"] = _depth(ready, index.mean(0))
+    place = ready.once("anatomy", lambda: find_anatomy(ready, labels.array > 0))
+    for key, which, missing in (
+        ("distance_to_cortex_mm", "to_surface_mm", "the brain cannot be told from the skull"),
+        ("distance_to_ventricle_mm", "to_ventricle_mm", "no ventricle is seen"),
+    ):
+        out[key] = place.nearest_mm(index, which)
+        if out[key] is None:
+            notes.append(f"{key[:-3].replace('_', ' ')} not measurable: {missing}")
     return out
 
 
@@ -55,10 +65,14 @@ def _side(labels, head, centre_lps):
     return "left" if away > 0 else "right"
 
 
-def _depth(labels, head, centre_kji):
-    spacing = np.asarray(labels.geometry.spacing_kji_mm)
+def _depth(ready, centre_kji):
+    spacing = np.asarray(ready.t1c.geometry.spacing_kji_mm)
     steps = np.maximum(1, np.rint(2.0 / spacing).astype(int))
-    small = head[:: steps[0], :: steps[1], :: steps[2]]
-    depth = ndimage.distance_transform_edt(small, sampling=spacing * steps)
-    at = np.clip(np.rint(centre_kji / steps).astype(int), 0, np.asarray(small.shape) - 1)
+
+    def depth_map():
+        small = ready.head[:: steps[0], :: steps[1], :: steps[2]]
+        return ndimage.distance_transform_edt(small, sampling=spacing * steps)
+
+    depth = ready.once("depth", depth_map)
+    at = np.clip(np.rint(centre_kji / steps).astype(int), 0, np.asarray(depth.shape) - 1)
     return float(depth[tuple(at)])

@@ -51,9 +51,12 @@ class Lesion:
         Share of each voxel that lies inside the lesion, 0..1 (sub-voxel boundary).
     inside_level, outside_level, contrast_to_noise : float
         Median T1c inside the enhancing part and just outside, and their difference over the noise.
-    confidence : {"good", "low"}
+    confidence : {"good", "low", "drawn"}
     reasons : list of str
         Why the confidence is low.
+    shares : ndarray or None
+        Like ``fraction``, with the edge voxels of thick slices by their intensity: for the volume,
+        while ``fraction`` says which voxels a reader would outline.
     """
 
     name: str
@@ -65,6 +68,12 @@ class Lesion:
     contrast_to_noise: float
     confidence: str = "good"
     reasons: list = field(default_factory=list)
+    shares: np.ndarray | None = None
+
+    @property
+    def measured(self):
+        """Share of each voxel for the volume."""
+        return self.fraction if self.shares is None else self.shares
 
     @property
     def window(self):

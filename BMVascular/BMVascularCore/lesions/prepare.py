@@ -1,6 +1,6 @@
 """What is worked out once per volume, so that each click is quick."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
@@ -37,6 +37,13 @@ class Prepared:
     flair: Volume | None
     swi: Volume | None
     warnings: list
+    _known: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name, work):
+        """What ``work()`` gives, worked out at the first call only."""
+        if name not in self._known:
+            self._known[name] = work()
+        return self._known[name]
 
 
 def prepare(t1c, t1=None, flair=None, swi=None, progress=None):

@@ -6,6 +6,9 @@ from scipy import ndimage
 from BMVascularCore.lesions import grow, shapes
 
 _ROUNDS, _ROUNDS_THICK = 3, 5
+# of the way from the surroundings to the lesion; thick slices blur slanted edges, and readers follow
+# the outer part of that slope
+SHARE, SHARE_THICK = 0.5, 0.4
 
 
 def local_mean(image, where, sigma):
@@ -24,7 +27,7 @@ def local_mean(image, where, sigma):
     return overall + total / (weight + 1e-3)
 
 
-def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False):
+def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False, closed=False):
     """Move the boundary to the local half height.
 
     Parameters
@@ -35,6 +38,10 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         Where the lesion may lie; the coarse object.
     points : list of ndarray
     spacing_mm, max_radius_mm : float
+    thick : bool
+        Whether the image's slices are thick.
+    closed : bool
+        Whether ``start`` came from a closed surface: then all but its outer 2 mm stays inside.
 
     Returns
     -------
@@ -53,15 +60,15 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
     limit = shapes.distance_mm(hull, spacing_mm) <= margin
     smooth = ndimage.gaussian_filter(image, 0.6 / spacing_mm)
     reach = 3.0 / spacing_mm
+    kept = shapes.depth_mm(start, spacing_mm) > 2.0 if closed else np.zeros(start.shape, dtype=bool)
     level = outside = floor = None
     for _ in range(_ROUNDS_THICK if thick else _ROUNDS):
         inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, floor)
-        # thick slices blur slanted edges: readers and labels follow the outer part of the slope
-        level = outside + (0.4 if thick else 0.5) * (inside - outside)
+        level = outside + (SHARE_THICK if thick else SHARE) * (inside - outside)
         # darker parts of a mixed lesion count as inside, a core at tissue level does not
         floor = outside + 0.25 * (inside - outside)
         bright = (image > level) & allowed & limit
-        whole = _bridged(bright, smooth > floor, bridge, spacing_mm) | _deep(mask, spacing_mm)
+        whole = _bridged(bright, smooth > floor, bridge, spacing_mm) | _deep(mask, spacing_mm) | kept
         piece = shapes.piece_at(shapes.filled(whole & allowed), points, reach)
         new = None if piece is None else grow.tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
         if new is None:

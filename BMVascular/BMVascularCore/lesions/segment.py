@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, refine, shapes
+from BMVascularCore.lesions import grow, partial, refine, shapes, star
+from BMVascularCore.lesions.closed import closed_instead
 from BMVascularCore.lesions.compartments import split_compartments
-from BMVascularCore.lesions.grid import WorkGrid
+from BMVascularCore.lesions.grid import WorkGrid, WorkGridView, grid_around, touches_edge, views
 from BMVascularCore.lesions.measure import measure_lesions
 from BMVascularCore.lesions.model import Lesion, Segmentation
 from BMVascularCore.lesions.prepare import Prepared, prepare
@@ -171,6 +171,7 @@ def _seen_before_contrast(ready, lesion):
 def _without(lesion, include, exclude, geometry):
     """The lesion without what lies nearer to an exclude click in it than to its include clicks."""
     fraction = lesion.fraction.copy()
+    shares = None if lesion.shares is None else lesion.shares.copy()
     corner = np.asarray(lesion.corner_kji)
     for seed in exclude:
         at = np.rint(geometry.index_of(seed.point_lps_mm)).astype(int) - corner
@@ -180,7 +181,9 @@ def _without(lesion, include, exclude, geometry):
         where = geometry.points_of(index + corner)
         index = index[_nearest_mm(where, [seed]) < _nearest_mm(where, include)]
         fraction[tuple(index.T)] = 0.0
-    return replace(lesion, fraction=fraction)
+    if shares is not None:
+        shares[(fraction == 0) & (lesion.fraction > 0)] = 0.0
+    return replace(lesion, fraction=fraction, shares=shares)
 
 
 def _united(parts):
@@ -190,12 +193,16 @@ def _united(parts):
         return whole
     low = np.min([part.corner_kji for part in parts], axis=0)
     high = np.max([np.add(part.corner_kji, part.fraction.shape) for part in parts], axis=0)
-    fraction = np.zeros(high - low, dtype=np.float32)
+    fraction, shares = np.zeros((2, *(high - low)), dtype=np.float32)
     for part in parts:
-        view = fraction[tuple(slice(w.start - a, w.stop - a) for w, a in zip(part.window, low, strict=True))]
-        np.maximum(view, part.fraction, out=view)
-    fraction[shapes.filled(fraction >= 0.5) & (fraction < 0.5)] = 1.0
-    return replace(whole, corner_kji=tuple(int(v) for v in low), fraction=fraction)
+        box = tuple(slice(w.start - a, w.stop - a) for w, a in zip(part.window, low, strict=True))
+        np.maximum(fraction[box], part.fraction, out=fraction[box])
+        np.maximum(shares[box], part.measured, out=shares[box])
+    hole = shapes.filled(fraction >= 0.5) & (fraction < 0.5)
+    fraction[hole] = shares[hole] = 1.0
+    if all(part.shares is None for part in parts):
+        shares = None
+    return replace(whole, corner_kji=tuple(int(v) for v in low), fraction=fraction, shares=shares)
 
 
 def _coarse(ready, points, max_radius_mm):
@@ -204,8 +211,8 @@ def _coarse(ready, points, max_radius_mm):
     for reach_mm, spacing in _COARSE:
         if result is not None and reach_mm > 2.6 * max_radius_mm:
             break
-        grid = _grid(ready, points, reach_mm, spacing)
-        image, allowed = _views(ready, grid)
+        grid = grid_around(ready, points, reach_mm, spacing)
+        image, allowed = views(ready, grid)
         local = [grid.index_of(p) for p in points]
         head = allowed & (image > 0)
         background = grow.background_level(image[head], ready.level)
@@ -214,27 +221,20 @@ def _coarse(ready, points, max_radius_mm):
         )
         if found is not None:
             result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
-            if not _touches_edge(found.mask):
-                return result
-    return result
+            if not touches_edge(found.mask):
+                break
+    # thick slices break a surface into steps that are no edges
+    if len(points) > 1 or _thick(ready):
+        return result
+    return closed_instead(ready, points[0], result, max_radius_mm)
 
 
 def _thick(ready):
     return max(ready.t1c.geometry.spacing_mm) > 3.0
 
 
-def _grid(ready, points, reach_mm, spacing_mm):
-    margin = reach_mm / np.asarray(ready.t1c.geometry.spacing_kji_mm)
-    points = np.asarray(points)
-    return WorkGrid.around(points.min(0) - margin, points.max(0) + margin, ready.t1c.geometry, spacing_mm)
-
-
-def _views(ready, grid):
-    return grid.sample(ready.t1c.array), grid.sample(ready.head)
-
-
-def _touches_edge(mask):
-    return any(np.take(mask, (0, -1), axis=axis).any() for axis in range(3))
+# below this many voxels across, the edge voxels decide the volume
+_RESOLVED_VOXELS = 8.0
 
 
 def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
@@ -249,10 +249,20 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.head)
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
-    mask, level, outside = refine.refine(image, allowed, start, local, spacing, max_radius_mm, _thick(ready))
+    thick = _thick(ready)
+    mask, level, outside = refine.refine(
+        image, allowed, start, local, spacing, max_radius_mm, thick, found.closed
+    )
     if not mask.any():
         return NOTHING
     corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
+    shares = None
+    size_mm = (6.0 * mask.sum() * spacing**3 / np.pi) ** (1 / 3)
+    if size_mm < _RESOLVED_VOXELS * max(ready.t1c.geometry.spacing_mm):
+        inside = outside + (level - outside) / (refine.SHARE_THICK if thick else refine.SHARE)
+        corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
+        if not thick:
+            fraction, shares = shares, None
     depth_in = mask & (image > level)
     high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
     low_level = float(np.median(outside[mask]))
@@ -264,23 +274,9 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         high_level,
         low_level,
         (high_level - low_level) / ready.noise,
+        shares=shares,
     )
     return judge(lesion, image, mask, spacing, tissue)
-
-
-class WorkGridView:
-    """Moves masks from one working grid to another."""
-
-    def __init__(self, source, target):
-        self.source, self.target = source, target
-
-    def move(self, mask):
-        """The mask on the target grid (half value of the linear interpolation)."""
-        step = self.target.step_kji / self.source.step_kji
-        first = self.source.index_of(self.target.origin_kji)
-        return (
-            ndimage.affine_transform(mask.astype(np.float32), step, first, self.target.shape, order=1) > 0.5
-        )
 
 
 def judge(lesion, image, mask, spacing_mm, tissue):
@@ -303,6 +299,14 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("long and thin, like a vessel or dura")
     elif thickness < 0.5 * width and thickness < 6.0:
         lesion.reasons.append("flat, like dura")
+    away = shapes.distance_mm(mask, spacing_mm)
+    beside = image[(away > 1.2) & (away <= 4.0)]
+    if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
+        lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")
+    drop = 0.3 * (lesion.inside_level - lesion.outside_level)
+    seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
+    if seen < 0.4:
+        lesion.reasons.append(f"an edge is seen on {seen:.0%} of its surface only")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
     if lesion.reasons:
@@ -354,8 +358,11 @@ def share_overlaps(ready, lesions, seeds):
             away = [_nearest_mm(where, seeds[x.name]) for x in (one, two)]
             mine = np.zeros(shared.shape, dtype=bool)
             mine[shared] = away[0] <= away[1]
-            views[0][shared & ~mine] = 0.0
-            views[1][mine] = 0.0
+            for lesion, gone in ((one, shared & ~mine), (two, mine)):
+                box = tuple(slice(a - c, b - c) for a, b, c in zip(low, high, lesion.corner_kji, strict=True))
+                lesion.fraction[box][gone] = 0.0
+                if lesion.shares is not None:
+                    lesion.shares[box][gone] = 0.0
             for lesion in (one, two):
                 lesion.confidence = "low"
                 lesion.reasons.append("touches another lesion: divided half-way between the clicks")

@@ -3,20 +3,28 @@
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 _FACES = ndimage.generate_binary_structure(3, 1)
 
 
 def depth_mm(mask, spacing_mm):
     """Distance of each inside voxel to the outside in mm (0 outside)."""
-    return ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+    return _distance_to(~np.pad(mask, 1), spacing_mm)[1:-1, 1:-1, 1:-1]
 
 
 def distance_mm(mask, spacing_mm):
     """Distance of each outside voxel to the mask in mm (0 inside)."""
     if not mask.any():
         return np.full(mask.shape, np.inf)
-    return ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
+    return _distance_to(mask, spacing_mm)
+
+
+def _distance_to(mask, spacing_mm):
+    # ITK's transform takes about half of the time of scipy's
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    signed = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, False))
+    return np.maximum(signed, 0) * np.float32(spacing_mm)
 
 
 def closed(mask, radius_mm, spacing_mm):
@@ -65,6 +73,19 @@ def nearest_true(mask, point, reach):
     away = ((near - point) ** 2).sum(1)
     best = int(np.argmin(away))
     return tuple(int(v) for v in near[best]) if away[best] <= reach**2 else None
+
+
+def solidity(mask):
+    """Share of its convex hull that a mask fills (1 where it is too small or flat to tell)."""
+    points = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    if len(points) < 40:
+        return 1.0
+    try:
+        hull = ConvexHull(points)
+    except QhullError:
+        return 1.0
+    # the hull of voxel centres lacks half a voxel all around
+    return float(mask.sum() / (hull.volume + 0.5 * hull.area))
 
 
 def bounding(mask, pad=0):

@@ -264,13 +264,34 @@ class FollowUpSection:
 
     def onConfirm(self, checked=False):
         """The selected match is right."""
-        self._write(lesionTracking.confirmed(self._rows, self.ui.matchTable.currentRow()))
+        position = self.ui.matchTable.currentRow()
+        self._write(self._alike(lesionTracking.confirmed(self._rows, position), position))
+
+    def _alike(self, rows, position):
+        """One lesion that stayed one gets its earlier name at the later time point, too."""
+        row, later = rows[position], self._pair[1]
+        ids = row["later_ids"].split()
+        if len(ids) != 1 or len(row["earlier_ids"].split()) != 1 or row["earlier"] == row["later"]:
+            return rows
+        logic = self.panel.logic
+        with self.panel.errorsSaid():
+            reading = logic.peek(later) or logic.reading(later, logic.imagesOf(later))
+            # another lesion may carry that name by chance (L1, L2 ...): the two names change places
+            other = next((key for key, name in self._laterNames().items() if name == row["earlier"]), None)
+            if other is not None:
+                reading.rename(ids[0], row["earlier"] + " (2)")
+                reading.rename(other, row["later"])
+            reading.rename(ids[0], row["earlier"])
+        names = self._laterNames()
+        return lesionTracking.renamed(rows, names)
 
     def onChange(self, checked=False):
         """Another lesion, or none, is the match of the selected one."""
         lesionId = self.ui.laterCombo.itemData(self.ui.laterCombo.currentIndex) or None
         position = self.ui.matchTable.currentRow()
-        self._write(lesionTracking.changed(self._rows, position, lesionId, self._laterNames()))
+        identity = self._rows[position]["identity"]
+        rows = lesionTracking.changed(self._rows, position, lesionId, self._laterNames())
+        self._write(self._alike(rows, next(n for n, row in enumerate(rows) if row["identity"] == identity)))
 
     def _write(self, rows):
         lesionTracking.writeMatches(slicer.mrmlScene, *self._pair, rows)

@@ -264,6 +264,8 @@ def test_matches(host, two, small_patient):
     row = texts(two.ui.matchTable)[position]
     assert row[5] == "confirmed"
     assert identities(host, "TP1")[row[1]] == identities(host, "TP2")[row[2]] == row[0]
+    # the lesion that stayed has one name at both time points
+    assert row[1] == row[2]
     two.ui.laterCombo.setCurrentIndex(0)
     host.click(two.ui.changeButton)
     changed = texts(two.ui.matchTable)

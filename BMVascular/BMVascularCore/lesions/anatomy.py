@@ -1,0 +1,101 @@
+"""Brain surface and ventricles from T1c, coarsely: for distances of lesions, nothing else."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+_STEP_MM = 2.0
+# volumes of adult brains and of ventricles that can be told from sulci, mL
+_BRAIN_ML, _VENTRICLE_ML = (600.0, 2300.0), 1.0
+
+
+@dataclass
+class Anatomy:
+    """Distances on a coarse grid of the image.
+
+    Attributes
+    ----------
+    steps : ndarray of int
+        Image voxels in one coarse voxel, (k, j, i).
+    to_surface_mm, to_ventricle_mm : ndarray or None
+        Distance of each coarse voxel to the outside of the brain and to a ventricle; None where
+        that could not be found.
+    """
+
+    steps: np.ndarray
+    to_surface_mm: np.ndarray | None
+    to_ventricle_mm: np.ndarray | None
+
+    def nearest_mm(self, index, which):
+        """Smallest distance over image indices, shape (n, 3), or None."""
+        field = getattr(self, which)
+        if field is None:
+            return None
+        at = np.clip(np.rint(index / self.steps).astype(int), 0, np.asarray(field.shape) - 1)
+        return float(field[tuple(at.T)].min())
+
+
+def find_anatomy(ready, lesions=None):
+    """Brain and ventricles of a prepared volume.
+
+    The brain is what stays of the tissue of middle intensity when thin bridges to scalp and skull are
+    opened; ventricles are the dark pools in its middle. Lesions are neither.
+
+    Parameters
+    ----------
+    ready : Prepared
+    lesions : ndarray of bool, optional
+        On the grid of T1c; left out of the ventricles.
+
+    Returns
+    -------
+    Anatomy
+    """
+    spacing = np.asarray(ready.t1c.geometry.spacing_kji_mm)
+    steps = np.maximum(1, np.rint(_STEP_MM / spacing)).astype(int)
+    every = tuple(slice(None, None, int(s)) for s in steps)
+    step_mm = spacing * steps
+    source = ready.t1 if ready.t1 is not None else ready.t1c
+    image = ndimage.uniform_filter(source.array, steps)[every]
+    sick = np.zeros(image.shape, dtype=bool)
+    if lesions is not None:
+        sick = ndimage.binary_dilation(ndimage.maximum_filter(lesions, steps)[every], iterations=2)
+    brain = _brain(image, ready.head[every], step_mm)
+    if brain is None:
+        return Anatomy(steps, None, None)
+    surface = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=step_mm)[1:-1, 1:-1, 1:-1]
+    return Anatomy(steps, surface, _to_ventricle(image, brain, surface, sick, step_mm))
+
+
+def _brain(image, head, step_mm):
+    voxel_ml = float(np.prod(step_mm)) / 1000
+    inner = image[head]
+    level = float(np.median(inner[inner > 0.3 * np.median(inner)]))
+    tissue = head & (image > 0.5 * level) & (image < 1.7 * level)
+    depth = ndimage.distance_transform_edt(np.pad(tissue, 1), sampling=step_mm)[1:-1, 1:-1, 1:-1]
+    for radius_mm in (5.0, 7.0):
+        pieces, count = ndimage.label(depth > radius_mm)
+        if not count:
+            return None
+        core = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+        near = ndimage.distance_transform_edt(~core, sampling=step_mm) <= radius_mm - 1.0
+        brain = near & head & (image > 0.2 * level)
+        wide = ndimage.distance_transform_edt(~np.pad(brain, 6), sampling=step_mm) <= 8.0
+        closed = ndimage.distance_transform_edt(wide, sampling=step_mm) > 8.0
+        brain = ndimage.binary_fill_holes(closed[6:-6, 6:-6, 6:-6] | brain)
+        if _BRAIN_ML[0] <= brain.sum() * voxel_ml <= _BRAIN_ML[1]:
+            return brain
+    return None
+
+
+def _to_ventricle(image, brain, surface, sick, step_mm):
+    level = float(np.median(image[brain]))
+    dark = brain & (image < 0.62 * level) & (surface > 22.0) & ~sick
+    pieces, count = ndimage.label(dark)
+    if not count:
+        return None
+    sizes = np.bincount(pieces.ravel()) * float(np.prod(step_mm)) / 1000
+    sizes[0] = 0.0
+    pool = sizes[pieces] >= _VENTRICLE_ML
+    return ndimage.distance_transform_edt(~pool, sampling=step_mm) if pool.any() else None
