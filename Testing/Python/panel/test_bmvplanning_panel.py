@@ -182,7 +182,7 @@ def test_a_dicom_registration_object_is_checked_and_used(host, panel, tmp_path):
         check_planning_series(
             planning_cases.image_headers(np.arange(4.0), modality=kind, FrameOfReferenceUID=uid)
         )
-        for kind, uid in (("CT", "1.2.3"), ("MR", "4.5.6"))
+        for kind, uid in (("CT", "1.2.3"), ("MR", "1.4.5.6"))
     ]
     true = sitk.TranslationTransform(3, case.MOVED_MM.tolist())
     save_dicom(tmp_path / "reg.dcm", build_registration(*series, true))
