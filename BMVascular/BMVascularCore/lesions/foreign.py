@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.images import read_labels, read_sitk
+from BMVascularCore.io.optional import highdicom
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.measure import measure_lesions
 from BMVascularCore.lesions.model import Lesion, Segmentation
@@ -138,8 +139,6 @@ def _read_slicer(image, name):
 
 
 def _read_dicom_seg(path):
-    import highdicom
-
     try:
         seg = highdicom.seg.segread(str(path))
     except (ValueError, AttributeError, TypeError) as error:
