@@ -58,9 +58,9 @@ def check_times(times_s, name):
     if len(steps):
         step = float(np.median(steps))
         if not _POSSIBLE_FRAME_S[0] <= step <= _POSSIBLE_FRAME_S[1]:
-            unit = "milliseconds" if step > 1 else "minutes"
+            guess = "look like milliseconds" if step > 1 else "are minutes, or the repetition time"
             raise InputError(
-                f"the median frame time of {step:g} s is not possible; the times look like {unit}",
+                f"the median frame time of {step:g} s is not possible; the times {guess}",
                 name,
                 "Give --times or --dt in seconds.",
             )

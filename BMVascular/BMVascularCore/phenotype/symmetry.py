@@ -33,7 +33,7 @@ class Plane:
         return points - 2.0 * distance[..., None] * self.normal
 
 
-def find_plane(array, geometry, exclude=None, step_mm=8.0):
+def find_plane(array, geometry, exclude=None, step_mm=6.0):
     """Plane of best mirror symmetry.
 
     Parameters
