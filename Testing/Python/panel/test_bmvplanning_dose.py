@@ -9,6 +9,8 @@ import planning_scene as case
 import pydicom
 import pytest
 
+from BMVascularCore.planning.seg_export import read_segmentation_object
+
 
 @pytest.fixture
 def panel(host, module):
@@ -311,6 +313,7 @@ def validated(path):
     return [line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")]
 
 
+@pytest.mark.usefixtures("hd")
 def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folder, mr_folder, tmp_path):
     ui, out = habitats.ui, tmp_path / "out"
     ui.ctFolderButton.directory, ui.mrFolderButton.directory = str(ct_folder[0]), str(mr_folder)
@@ -318,11 +321,19 @@ def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folde
     host.click(ui.previewButton)
     table = {row[0]: row for row in cells(ui.exportTable)}
     assert "4 of them reference only (CONTROL), not for treatment" in table["rtstruct.dcm"][2]
-    assert "left out" in table["seg.dcm"][3]  # their grid is finer than the T1
+    assert "4 reference regions not for treatment" in table["seg.dcm"][2]
+    assert "resampled onto the grid of the T1" in table["seg.dcm"][3]  # their own grid is finer
     host.click(ui.exportButton)
     data = pydicom.dcmread(out / "rtstruct.dcm")
     kinds = {str(r.ROIName): (str(o.RTROIInterpretedType), str(r.ROIDescription))
              for r, o in zip(data.StructureSetROISequence, data.RTROIObservationsSequence, strict=True)}  # fmt: skip
+    again = {s.name: s.mask for s in read_segmentation_object(out / "seg.dcm").structures}
+    inner = again["zREF_01_PresHiBV"]
+    index = np.argwhere(inner.array)
+    # on the T1 as it was acquired: the fusion has not moved it
+    centre = case.BALLS["M1"][1] + case.MOVED_MM
+    assert inner.geometry.points_of(index).mean(axis=0) == pytest.approx(centre, abs=0.1)
+    assert inner.array.sum() * inner.geometry.voxel_ml == pytest.approx(case.ball_ml(6.0), rel=0.1)
     references = {name: kind for name, kind in kinds.items() if name.startswith("zREF_01_")}
     assert len(references) == 4 and all(len(name) <= 16 for name in references)
     assert all(kind == "CONTROL" and "Not for treatment" in text for kind, text in references.values())
