@@ -11,12 +11,13 @@ from BMVascularCore.io.output import OutputFolder
 from BMVascularCore.planning.contours import transform_matrix
 from BMVascularCore.planning.ct_series import read_planning_series
 from BMVascularCore.planning.export import trace_structures
+from BMVascularCore.planning.field import box_start, crop_geometry
 from BMVascularCore.planning.preflight import preflight
 from BMVascularCore.planning.rtstruct import build_rtstruct
 from BMVascularCore.planning.seg_export import build_segmentation, structures_on_series
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import Structure
-from BMVascularCore.volume import Geometry, Volume
+from BMVascularCore.volume import Volume
 from BMVascularLib.planningNodes import fusionFacts, requireCt
 from BMVascularLib.planningTargets import reviewStructures
 from BMVascularLib.segments import labelsOfNode
@@ -216,21 +217,21 @@ def _segmentation(made, moving, lesions, t1c, references):
         made.notes += notes
     if extra:
         made.content += f", {len(extra)} reference regions not for treatment"
-        if not all(_sharesGrid(each.mask.geometry, shown.geometry) for each in references.structures()):
+        own = [each.mask.geometry for each in references.structures()]
+        if any(box_start(each, shown.geometry) is None for each in own):
             made.notes.append("habitats were resampled onto the grid of the T1")
-    # the grid of the header: the same voxels before the fusion moved them
-    drawn += [replace(each, mask=Volume(each.mask.array, moving.geometry, each.name)) for each in extra]
+    drawn += [_asAcquired(each, shown.geometry, moving.geometry) for each in extra]
     made.data = build_segmentation(moving, drawn)
     if len(made.data.SegmentSequence) != len(drawn):
         made.data, made.problem = None, "not every lesion became a segment"
     return made
 
 
-def _sharesGrid(part, whole):
-    """True where a grid is a box cut out of another one."""
-    cut = Geometry(part.shape, whole.spacing_mm, part.origin_mm, whole.direction)
-    start = whole.index_of(part.origin_mm)
-    return part.matches(cut, _SAME_PLACE_MM) and bool(np.abs(start - np.rint(start)).max() < _SAME_PLACE_MM)
+def _asAcquired(structure, shown, acquired):
+    """The same voxels of the T1, before the fusion moved it."""
+    mask = structure.mask
+    box = crop_geometry(acquired, box_start(mask.geometry, shown), mask.array.shape)
+    return replace(structure, mask=Volume(mask.array, box, mask.name))
 
 
 def writeExport(objects, folder):

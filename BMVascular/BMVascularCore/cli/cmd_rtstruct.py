@@ -12,7 +12,7 @@ from BMVascularCore.planning.ct_series import read_planning_series
 from BMVascularCore.planning.export import trace_structures
 from BMVascularCore.planning.preflight import preflight, require_clean
 from BMVascularCore.planning.rtstruct import build_rtstruct
-from BMVascularCore.planning.seg_export import build_segmentation, structures_on_series
+from BMVascularCore.planning.seg_export import build_segmentations, structures_on_series
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import read_structures
 from BMVascularCore.progress import share_of
@@ -106,9 +106,11 @@ def _segmentation(args, folder, call, series, structures, transform, regions, ty
         drawn, notes = drawn + more, notes + others
     for text in notes:
         call.warn(text)
-    data = build_segmentation(series, drawn)
-    save_dicom(folder.file("seg.dcm"), data)
-    return [str(item.SegmentLabel) for item in data.SegmentSequence]
+    labels = []
+    for number, data in enumerate(build_segmentations(series, drawn), start=1):
+        save_dicom(folder.file("seg.dcm" if number == 1 else f"seg_{number}.dcm"), data)
+        labels += [str(item.SegmentLabel) for item in data.SegmentSequence]
+    return labels
 
 
 def _label(row, path):

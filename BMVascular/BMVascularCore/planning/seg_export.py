@@ -12,7 +12,7 @@ from BMVascularCore import __version__
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.optional import highdicom
 from BMVascularCore.planning.contours import transform_matrix
-from BMVascularCore.planning.field import box_around
+from BMVascularCore.planning.field import box_around, box_start, crop_geometry
 from BMVascularCore.planning.roi_names import check_names, guess_type
 from BMVascularCore.planning.rtstruct import NOTE
 from BMVascularCore.planning.structures import Structure, StructureSet
@@ -31,6 +31,8 @@ _MEANING = {
 _REGION = (_CONCEPT, Code("130488", "DCM", "Region in space"))
 # samples along an axis of a voxel: enough that a 3 mm lesion keeps its volume on 1 mm slices
 _MOST_SAMPLES = 4
+# pixels handed over at once; beyond it the segments are shared out among several objects
+_MOST_BYTES = 400_000_000
 # above this the volume on the series is said beside the volume as drawn
 _CHANGED_SHARE = 0.05
 
@@ -53,7 +55,7 @@ def structures_on_series(structures, series, transform=None):
     Returns
     -------
     found : list of Structure
-        Without those that fill no voxel of the series.
+        Masks on boxes of the grid; without those that fill no voxel of the series.
     notes : list of str
         What was left out, cut off or changed its volume.
     """
@@ -63,23 +65,23 @@ def structures_on_series(structures, series, transform=None):
         if structure.empty:
             continue
         mask = structure.mask
-        array, cut = _on_grid(mask, series.geometry, matrix)
-        there_ml, here_ml = mask.array.sum() * mask.geometry.voxel_ml, array.sum() * series.geometry.voxel_ml
-        if not array.any():
+        part, cut = _on_grid(mask, series.geometry, matrix)
+        if part is None:
             notes.append(f"{structure.name}: fills no voxel of {series.name}, left out of the segmentation")
             continue
+        there_ml, here_ml = (m.array.sum() * m.geometry.voxel_ml for m in (mask, part))
         if cut:
             notes.append(f"{structure.name}: is cut off at the border of {series.name} in the segmentation")
         elif abs(here_ml - there_ml) > _CHANGED_SHARE * there_ml:
             notes.append(
                 f"{structure.name}: {here_ml:.3g} mL on the voxels of the segmentation, {there_ml:.3g} mL as drawn"
             )
-        found.append(replace(structure, mask=Volume(array, series.geometry, structure.name)))
+        found.append(replace(structure, mask=part))
     return found, notes
 
 
 def _on_grid(mask, geometry, matrix):
-    """The mask on another grid, and whether some of it lies outside."""
+    """The mask on a box of another grid, None where it fills none of it, and whether some of it lies outside."""
     start, shape = box_around(mask.array)
     low, high = np.asarray(start) - 0.5, np.asarray(start) + shape - 0.5
     corners = np.where(list(np.ndindex(2, 2, 2)), high, low)
@@ -88,9 +90,8 @@ def _on_grid(mask, geometry, matrix):
     first, last = np.floor(places.min(axis=0)).astype(int), np.ceil(places.max(axis=0)).astype(int) + 1
     size = np.asarray(geometry.shape)
     box = np.clip(first, 0, size), np.clip(last, 0, size)
-    array = np.zeros(geometry.shape, bool)
     if (box[1] <= box[0]).any():
-        return array, True
+        return None, True
     spacing = np.asarray(geometry.spacing_kji_mm) / np.asarray(mask.geometry.spacing_kji_mm)
     # an even number: the middle of a voxel often lies on a border of the mask's voxels, where nearest is a toss-up
     counts = np.clip(2 * np.ceil(spacing / 2.0 - 1e-6), 2, _MOST_SAMPLES).astype(int)
@@ -105,9 +106,10 @@ def _on_grid(mask, geometry, matrix):
         for step in np.ndindex(*counts):
             offset = (np.asarray(step) + 0.5) / counts - 0.5
             hits[k - box[0][0]] += _values(mask.array, (centres + offset) @ columns.T + origin)
-    array[tuple(slice(a, b) for a, b in zip(*box, strict=True))] = _keeping_volume(hits, int(counts.prod()))
+    array = _keeping_volume(hits, int(counts.prod()))
     border = (first < 0) | (last > size)
-    return array, bool(border.any()) and _leaves(mask, geometry, back)
+    part = Volume(array, crop_geometry(geometry, box[0], array.shape), mask.name) if array.any() else None
+    return part, bool(border.any()) and _leaves(mask, geometry, back)
 
 
 def _keeping_volume(hits, samples):
@@ -146,7 +148,7 @@ def build_segmentation(series, structures, description=DESCRIPTION):
     series : PlanningSeries
         The series the masks lie on; its headers are referred to.
     structures : list of Structure
-        With masks on the grid of the series.
+        With masks on the grid of the series, or on boxes of it.
     description : str
 
     Returns
@@ -161,15 +163,16 @@ def build_segmentation(series, structures, description=DESCRIPTION):
     if not structures:
         raise InputError("there is no structure to write", "segmentation", "Give at least one.")
     names, _ = check_names([s.name for s in structures])
-    for structure in structures:
-        if structure.empty:
-            raise InputError("is empty", structure.name, "Remove it or draw it.")
-        if not structure.mask.geometry.matches(series.geometry, 0.05):
-            raise InputError("does not lie on the grid of the series", structure.name, "Resample it first.")
+    starts = [_start(structure, series) for structure in structures]
     # slices that hold nothing need not be kept in memory for every segment
-    filled = np.flatnonzero(np.any([s.mask.array.any(axis=(1, 2)) for s in structures], axis=0))
-    slices = slice(filled[0], filled[-1] + 1)
-    pixels = np.stack([s.mask.array[slices] for s in structures], axis=-1).astype(np.uint8)
+    slices = _slices(structures, starts)
+    shape = (slices.stop - slices.start, *series.geometry.shape[1:], len(structures))
+    pixels = np.zeros(shape, np.uint8)
+    for n, (structure, (k, j, i)) in enumerate(zip(structures, starts, strict=True)):
+        first, last = _filled(structure)
+        depth, rows, columns = structure.mask.array[first:last].shape
+        k += first - slices.start
+        pixels[k : k + depth, j : j + rows, i : i + columns, n] = structure.mask.array[first:last]
     return highdicom.seg.Segmentation(
         source_images=series.headers[slices],
         pixel_array=pixels,
@@ -189,6 +192,48 @@ def build_segmentation(series, structures, description=DESCRIPTION):
         content_label="BMV_RESEARCH",
         content_description=NOTE,
     )
+
+
+def build_segmentations(series, structures, description=DESCRIPTION):
+    """As :func:`build_segmentation`, shared out among several objects where one would need too much memory.
+
+    Returns
+    -------
+    list of highdicom.seg.Segmentation
+    """
+    names, _ = check_names([s.name for s in structures])
+    groups = [[]]
+    for structure, name in zip(structures, names, strict=True):
+        wider = [*groups[-1], replace(structure, name=name)]
+        slices = _slices(wider, [_start(one, series) for one in wider])
+        size = (slices.stop - slices.start) * int(np.prod(series.geometry.shape[1:])) * len(wider)
+        if groups[-1] and size > _MOST_BYTES:
+            groups.append(wider[-1:])
+        else:
+            groups[-1] = wider
+    return [build_segmentation(series, group, description) for group in groups]
+
+
+def _start(structure, series):
+    """First index of a structure's mask in the series."""
+    if structure.empty:
+        raise InputError("is empty", structure.name, "Remove it or draw it.")
+    start = box_start(structure.mask.geometry, series.geometry)
+    if start is None:
+        raise InputError("does not lie on the grid of the series", structure.name, "Resample it first.")
+    return start
+
+
+def _filled(structure):
+    """First and behind the last slice of a mask that hold something."""
+    filled = np.flatnonzero(structure.mask.array.any(axis=(1, 2)))
+    return int(filled[0]), int(filled[-1]) + 1
+
+
+def _slices(structures, starts):
+    """Slices of the series that some structures fill."""
+    spans = np.array([np.add(_filled(one), start[0]) for one, start in zip(structures, starts, strict=True)])
+    return slice(int(spans[:, 0].min()), int(spans[:, 1].max()))
 
 
 def _segment(number, structure, name):

@@ -31,7 +31,7 @@ from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.review import COLUMNS, review_plan
 from BMVascularCore.planning.rtstruct import build_rtstruct
 from BMVascularCore.planning.sampling import sample_mask
-from BMVascularCore.planning.seg_export import build_segmentation, structures_on_series
+from BMVascularCore.planning.seg_export import build_segmentations, structures_on_series
 from BMVascularCore.planning.segmentation_file import write_segmentation
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import read_structures
@@ -261,15 +261,25 @@ def _segmentation(series, structures, done, index):
     """Lesions and habitats as DICOM segmentation on the planning CT; why there is none becomes a note."""
     try:
         drawn, notes = structures_on_series(structures, series)
-        data = build_segmentation(series, drawn)
+        objects = build_segmentations(series, drawn)
     except InputError as error:
         done.notes.append(f"no DICOM segmentation was written: {error}")
         return []
     done.notes += notes
-    save_dicom(index.folder.file("planning/seg.dcm"), data)
-    lesions = sum(structure.kind == "GTV" for structure in drawn)
-    content = f"{lesions} lesions and {len(drawn) - lesions} reference regions on the planning CT"
-    return [_object("seg.dcm", "Segmentation", content)]
+    kinds = {name: structure.kind for name, structure in zip(_labels(objects), drawn, strict=True)}
+    written = []
+    for number, data in enumerate(objects, start=1):
+        name = "seg.dcm" if number == 1 else f"seg_{number}.dcm"
+        save_dicom(index.folder.file(f"planning/{name}"), data)
+        lesions = sum(kinds[label] == "GTV" for label in _labels([data]))
+        others = len(data.SegmentSequence) - lesions
+        content = f"{lesions} lesions and {others} reference regions on the planning CT"
+        written.append(_object(name, "Segmentation", content))
+    return written
+
+
+def _labels(objects):
+    return [str(item.SegmentLabel) for data in objects for item in data.SegmentSequence]
 
 
 def _headers(source):
