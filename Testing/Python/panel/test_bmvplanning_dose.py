@@ -142,6 +142,45 @@ def test_review_draws_a_chart_of_plot_nodes(host, dosed):
     assert np.interp(-50.0, -volume, dose) == pytest.approx(case.dose_at(5.0 * np.cbrt(0.5)), rel=0.01)
 
 
+def test_two_doses_stand_side_by_side(host, dosed, tmp_path):
+    from BMVascularLib.volumes import addVolume, volumeOfNode
+
+    first = volumeOfNode(dosed.nodes["dose"])
+    other = addVolume(host.slicer.mrmlScene, first.like(0.9 * first.array), "second dose")
+    ui = dosed.ui
+    ui.prescriptionEdit.text = "20"
+    host.click(ui.reviewButton)
+    assert ui.comparisonTable.rowCount == 0
+    ui.againstSelector.setCurrentNode(other)
+    host.click(ui.reviewButton)
+    rows = {(row[0], row[1]): [float(v) for v in row[2:]] for row in cells(ui.comparisonTable)}
+    # shown to three places
+    one, two, change = rows["GTV_01", "D50 Gy"]
+    assert two == pytest.approx(0.9 * one, abs=0.1) and change == pytest.approx(-0.1 * one, abs=0.02)
+    # 12 Gy of the second plan is 12 / 0.9 Gy of the first: a ball about M1
+    volume = 4.0 / 3.0 * np.pi * case.radius_of(12.0 / 0.9) ** 3 / 1000.0
+    assert rows["GTV_01", "V12 mL"][1] == pytest.approx(volume, rel=0.02)
+    before = cells(ui.comparisonTable)
+    file = host.saveScene(tmp_path / "scene.mrb")
+    host.clear()
+    assert ui.comparisonTable.rowCount == 0
+    host.loadScene(file)
+    assert [row[:2] for row in cells(ui.comparisonTable)] == [row[:2] for row in before]
+    ui.againstSelector.setCurrentNode(None)
+    host.click(ui.reviewButton)
+    assert ui.comparisonTable.rowCount == 0
+
+
+def test_the_chart_is_shown_below_the_slices(host, dosed):
+    assert dosed.ui.chartButton.enabled is False
+    dosed.ui.prescriptionEdit.text = "20"
+    host.click(dosed.ui.reviewButton)
+    host.click(dosed.ui.chartButton)
+    host.process(0.1)
+    shown = host.slicer.app.layoutManager().plotWidget(0).mrmlPlotViewNode().GetPlotChartNode()
+    assert shown.GetTitle() == "Dose-volume histogram"
+
+
 def test_isodose_lines_lie_at_their_radius(host, dosed):
     dosed.ui.prescriptionEdit.text = "20"
     dosed.ui.isodoseEdit.text = "100 %, 12 Gy, 30 Gy"
