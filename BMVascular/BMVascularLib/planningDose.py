@@ -1,5 +1,6 @@
 """Organs and dose in the scene: import, distances, constraint rows, plan review, dose of the habitats."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,13 @@ def importStructures(scene, path, ct, timepoint=""):
         )
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
     node.CreateDefaultDisplayNodes()
+    used = set()
     for n, (structure, mask) in enumerate(zip(drawn, masks, strict=True)):
         if mask.array.any():
-            _addSegment(node, structure, mask, n)
+            # where a file gives several structures one colour, the chart could not tell them apart
+            repeated = structure.colour is not None and tuple(structure.colour) in used
+            used.add(tuple(structure.colour or ()))
+            _addSegment(node, replace(structure, colour=None) if repeated else structure, mask, n)
     setRole(node, "organs", timepoint, "imported")
     if found.frame_of_reference_uid:
         node.SetAttribute(FRAME, found.frame_of_reference_uid)
