@@ -48,6 +48,7 @@ class BMVPlanningParameterNode:
     """What the panel keeps with the scene.
 
     ctVolume, t1cVolume, lesions, organs, dose, isocentre - inputs
+    doseAgainst - dose that the plan is compared with
     blend, squareMm, targetsFill, doseOpacity, doseLegend, showIsodoses - display
     ctvMm, ptvMm - margins of new targets in mm
     skullBarrier, barrierNames - what targets may not grow into
@@ -63,6 +64,7 @@ class BMVPlanningParameterNode:
     lesions: vtkMRMLSegmentationNode | None
     organs: vtkMRMLSegmentationNode | None
     dose: vtkMRMLScalarVolumeNode | None
+    doseAgainst: vtkMRMLScalarVolumeNode | None
     isocentre: vtkMRMLMarkupsFiducialNode | None
     blend: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     squareMm: Annotated[float, WithinRange(5.0, 60.0)] = 25.0

@@ -1,10 +1,12 @@
 """Organs and dose in the scene: import, distances, constraint rows, plan review, dose of the habitats."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.compare import COLUMNS as COMPARED
 from BMVascularCore.planning.dose import dose_of_volume, read_dose
 from BMVascularCore.planning.oar import surface_distances
 from BMVascularCore.planning.plan_tables import NOT_ORGANS, biological_doses, constraints_of_plan
@@ -22,6 +24,7 @@ from BMVascularLib.studyNodes import factsOf, setFacts, setRole, timepointOf
 from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
 
 KIND, FRAME = "BMVascular.Kind", "BMVascular.frame_of_reference_uid"
+COMPARISON = "plan comparison"
 DISTANCE_COLUMNS = ("lesion", "distance_mm", "nearest_lesion")
 
 
@@ -68,9 +71,13 @@ def importStructures(scene, path, ct, timepoint=""):
         )
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
     node.CreateDefaultDisplayNodes()
+    used = set()
     for n, (structure, mask) in enumerate(zip(drawn, masks, strict=True)):
         if mask.array.any():
-            _addSegment(node, structure, mask, n)
+            # where a file gives several structures one colour, the chart could not tell them apart
+            repeated = structure.colour is not None and tuple(structure.colour) in used
+            used.add(tuple(structure.colour or ()))
+            _addSegment(node, replace(structure, colour=None) if repeated else structure, mask, n)
     setRole(node, "organs", timepoint, "imported")
     if found.frame_of_reference_uid:
         node.SetAttribute(FRAME, found.frame_of_reference_uid)
@@ -300,14 +307,45 @@ def review(scene, dose, structures, prescription, brain, timepoint, progress):
     -------
     BMVascularCore.planning.review.PlanReview
     """
-    if isinstance(prescription, dict):
-        # a CTV without a margin is its GTV and not among the structures
-        names = {structure.name for structure in structures.structures}
-        prescription = {name: dose_gy for name, dose_gy in prescription.items() if name in names}
+    prescription = _ofStructures(prescription, structures)
     found = review_plan(dose, structures, prescription, brain or None, progress=progress)
     rows = [{key: _text(row.get(key)) for key in COLUMNS} for row in found.rows]
     putTable(scene, "metrics", timepoint, rows, f"{timepoint} dose metrics".strip(), list(COLUMNS))
     return found
+
+
+def _ofStructures(prescription, structures):
+    """Without names that are no structure: a CTV without a margin is its GTV and not among them."""
+    if not isinstance(prescription, dict):
+        return prescription
+    names = {structure.name for structure in structures.structures}
+    return {name: dose_gy for name, dose_gy in prescription.items() if name in names}
+
+
+def reviewSecond(dose, structures, prescription, brain, progress):
+    """A second dose of the same CT, reviewed alike; nothing is kept in the scene."""
+    return review_plan(
+        dose, structures, _ofStructures(prescription, structures), brain or None, progress=progress
+    )
+
+
+def keepComparison(scene, rows, timepoint):
+    """Keep the comparison as a table in the scene; an empty one removes it."""
+    if not rows:
+        node = tableOf(scene, COMPARISON, timepoint)
+        if node is not None:
+            scene.RemoveNode(node)
+        return
+    texts = [{key: _text(value) for key, value in row.items()} for row in rows]
+    putTable(scene, COMPARISON, timepoint, texts, f"{timepoint} plan comparison".strip(), list(COMPARED))
+
+
+def comparisonRows(scene, rows, lesions):
+    """Rows of a comparison: those in memory, else those of the table in the scene."""
+    from BMVascularLib.tables import rowsOfTable
+
+    node = tableOf(scene, COMPARISON, timepointOf(lesions)) if lesions is not None and not rows else None
+    return rows or ([{k: _number(v) for k, v in row.items()} for row in rowsOfTable(node)] if node else [])
 
 
 def _text(value):

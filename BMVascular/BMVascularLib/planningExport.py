@@ -11,14 +11,14 @@ from BMVascularCore.io.output import OutputFolder
 from BMVascularCore.planning.contours import transform_matrix
 from BMVascularCore.planning.ct_series import read_planning_series
 from BMVascularCore.planning.export import trace_structures
+from BMVascularCore.planning.field import box_start, crop_geometry
 from BMVascularCore.planning.preflight import preflight
 from BMVascularCore.planning.rtstruct import build_rtstruct
-from BMVascularCore.planning.seg_export import build_segmentation
+from BMVascularCore.planning.seg_export import build_segmentation, structures_on_series
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume
 from BMVascularLib.planningNodes import fusionFacts, requireCt
-from BMVascularLib.planningReference import onGrid
 from BMVascularLib.planningTargets import reviewStructures
 from BMVascularLib.segments import labelsOfNode
 from BMVascularLib.studyNodes import factsOf
@@ -209,17 +209,29 @@ def _segmentation(made, moving, lesions, t1c, references):
         if mask.any()
     ]
     made.content = f"{len(drawn)} lesions on the T1"
-    extra = onGrid(references, geometryOfNode(t1c)) if references is not None else []
+    extra = []
+    if references is not None:
+        # the grid in the scene: the fusion moved the T1 and the habitats together
+        shown = replace(moving, geometry=geometryOfNode(t1c))
+        extra, notes = structures_on_series(references.structures(), shown)
+        made.notes += notes
     if extra:
         made.content += f", {len(extra)} reference regions not for treatment"
-    if references is not None and len(extra) < len(references.regions):
-        made.notes.append("habitats that do not lie on the grid of the T1 are left out")
-    # the grid of the header: the same voxels before the fusion moved them
-    drawn += [replace(each, mask=Volume(each.mask.array, moving.geometry, each.name)) for each in extra]
+        own = [each.mask.geometry for each in references.structures()]
+        if any(box_start(each, shown.geometry) is None for each in own):
+            made.notes.append("habitats were resampled onto the grid of the T1")
+    drawn += [_asAcquired(each, shown.geometry, moving.geometry) for each in extra]
     made.data = build_segmentation(moving, drawn)
     if len(made.data.SegmentSequence) != len(drawn):
         made.data, made.problem = None, "not every lesion became a segment"
     return made
+
+
+def _asAcquired(structure, shown, acquired):
+    """The same voxels of the T1, before the fusion moved it."""
+    mask = structure.mask
+    box = crop_geometry(acquired, box_start(mask.geometry, shown), mask.array.shape)
+    return replace(structure, mask=Volume(mask.array, box, mask.name))
 
 
 def writeExport(objects, folder):

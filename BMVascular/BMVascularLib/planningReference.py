@@ -3,8 +3,6 @@
 import numpy as np
 
 from BMVascularCore.planning.reference import reference_dose_rows, reference_regions
-from BMVascularCore.planning.structures import Structure
-from BMVascularCore.volume import Volume
 from BMVascularLib.planningTargets import rows as targetRows
 from BMVascularLib.segments import labelsOfNode
 from BMVascularLib.studyNodes import firstOf, timepointOf
@@ -60,32 +58,3 @@ def doseRows(found, field, prescription, targets):
         given = {name: [prescription[i] for i in ids if i in prescription] for name, ids in byLesion.items()}
         prescription = {name: doses[0] for name, doses in given.items() if doses}
     return reference_dose_rows(found, field, prescription)
-
-
-def onGrid(found, geometry):
-    """Regions as structures on a whole grid, for a segmentation object.
-
-    Parameters
-    ----------
-    found : ReferenceRegions
-    geometry : BMVascularCore.volume.Geometry
-        The grid that the regions were cut from.
-
-    Returns
-    -------
-    list of Structure
-        Without those that do not lie on this grid.
-    """
-    structures = []
-    for region in found.regions:
-        mask = region.structure.mask
-        start = geometry.index_of(mask.geometry.origin_mm)
-        first = np.rint(start).astype(int)
-        last = first + mask.array.shape
-        if np.abs(start - first).max() > 0.05 or (first < 0).any() or (last > geometry.shape).any():
-            continue
-        array = np.zeros(geometry.shape, bool)
-        array[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = mask.array
-        whole = Volume(array, geometry, region.structure.name)
-        structures.append(Structure(region.structure.name, "CONTROL", [], whole, region.structure.colour))
-    return structures

@@ -12,6 +12,7 @@ class PlanningReviewLogic:
         """Let go of what belongs to a scene that closes."""
         self.lastReview = None
         self.lastHabitats = []
+        self.lastComparison = []
         self._imported = {}
         self._barriers = (None, None)
 
@@ -71,16 +72,17 @@ class PlanningReviewLogic:
 
         return importDose(slicer.mrmlScene, path, ct)
 
-    def review(self, dose, unit, lesions, organs, prescription, brain, progress=None):
-        """Review a plan: metrics table, chart, dose of the habitats.
+    def review(self, dose, unit, lesions, organs, prescription, brain, progress=None, against=None):
+        """Review a plan: metrics table, chart, dose of the habitats, and a second plan beside it.
 
         Raises
         ------
         InputError, Cancelled
             What was reviewed before stays.
         """
+        from BMVascularCore.planning.compare import compare_plans
         from BMVascularCore.planning.dose import DoseField
-        from BMVascularCore.progress import silent
+        from BMVascularCore.progress import share_of, silent
         from BMVascularLib import planningDose, planningReference, planningViews
 
         scene, label, targets = slicer.mrmlScene, timepointOf(lesions or dose), self.targets(lesions)
@@ -89,12 +91,36 @@ class PlanningReviewLogic:
         imported = self._imported.get(organs.GetID()) if organs is not None else None
         structures = planningDose.reviewStructures(targets, organs, imported)
         regions = planningReference.regionsOf(scene, lesions)
-        found = planningDose.review(scene, grid, structures, prescribed, brain, label, progress or silent)
+        progress = progress or silent
+        second = None
+        if against is not None and against is not dose:
+            other = planningDose.doseGrid(against, unit)
+            part = share_of(progress, 0.0, 0.5)
+            second = planningDose.reviewSecond(other, structures, prescribed, brain, part)
+            progress = share_of(progress, 0.5, 1.0)
+        found = planningDose.review(scene, grid, structures, prescribed, brain, label, progress)
+        self.lastComparison = compare_plans(found, second) if second is not None else []
+        planningDose.keepComparison(scene, self.lastComparison, label)
         colors = planningDose.structureColors(targets, organs)
         self.chart = planningViews.addDvhChart(scene, found.dvhs, colors, label)
         self.lastReview = found
         self.lastHabitats = planningReference.doseRows(regions, DoseField(grid), prescribed, targets)
         return found
+
+    def comparisonRows(self, lesions):
+        """Both plans side by side: the last comparison, else what the scene brought back."""
+        from BMVascularLib.planningDose import comparisonRows
+
+        return comparisonRows(slicer.mrmlScene, self.lastComparison, lesions)
+
+    def showChart(self, lesions):
+        """Chart and table of the last review below the slices; False where there is none."""
+        from BMVascularLib.planningViews import showReview
+
+        app = slicer.app.applicationLogic()
+        node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+        label = timepointOf(lesions) if lesions is not None else ""
+        return showReview(slicer.mrmlScene, node, app.GetSelectionNode(), label)
 
     def reviewRows(self, lesions):
         """Rows of the last review: those in memory, else those the scene brought back."""

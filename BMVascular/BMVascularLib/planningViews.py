@@ -7,12 +7,15 @@ import vtk
 from BMVascularCore.errors import InputError
 from BMVascularCore.volume import Geometry, Volume, ras_lps, resample
 from BMVascularLib import display
-from BMVascularLib.planningNodes import putTable, removeRole
+from BMVascularLib.layouts import READING, showLayout
+from BMVascularLib.planningNodes import putTable, removeRole, tableOf
 from BMVascularLib.studyNodes import setRole
 from BMVascularLib.surfaces import addIsodose, addModel, surfaceOfArray
 from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
 
 BONE_HU = 250.0
+# width of the DVH chart over the highest dose, and from how many curves on the legend is set small
+_LEGEND_ROOM, _MANY_CURVES = 1.45, 8
 _EDGE_GRID_MM = 1.2
 _BOARD_GRID_MM = 1.0
 # none is the red of a GTV or the blue of a PTV
@@ -303,7 +306,39 @@ def addDvhChart(scene, dvhs, colors, timepoint):
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     table = putTable(scene, "dvh", timepoint, rows, f"{timepoint} DVH table".strip(), list(columns))
     _numbers(table, columns)
-    return _chart(scene, table, list(columns)[1:], colors, f"{timepoint} DVH".strip())
+    chart = _chart(scene, table, list(columns)[1:], colors, _chartName(timepoint))
+    # room on the right for the legend, which would hide the high doses
+    chart.SetXAxisRangeAuto(False)
+    chart.SetXAxisRange(0.0, _LEGEND_ROOM * top)
+    chart.SetLegendFontSize(12 if len(measurable) <= _MANY_CURVES else 9)
+    return chart
+
+
+def showReview(scene, layoutNode, selectionNode, timepoint):
+    """Show chart and indices of a review below the slices.
+
+    Returns
+    -------
+    bool
+        False where nothing was reviewed.
+    """
+    chart = scene.GetFirstNodeByName(_chartName(timepoint))
+    if chart is None or not chart.IsA("vtkMRMLPlotChartNode"):
+        return False
+    showLayout(layoutNode, READING)
+    table = tableOf(scene, "metrics", timepoint)
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLPlotViewNode")):
+        scene.GetNthNodeByClass(n, "vtkMRMLPlotViewNode").SetPlotChartNodeID(chart.GetID())
+    if table is not None:
+        for n in range(scene.GetNumberOfNodesByClass("vtkMRMLTableViewNode")):
+            scene.GetNthNodeByClass(n, "vtkMRMLTableViewNode").SetTableNodeID(table.GetID())
+    selectionNode.SetActivePlotChartID(chart.GetID())
+    selectionNode.SetActiveTableID(table.GetID() if table is not None else None)
+    return True
+
+
+def _chartName(timepoint):
+    return f"{timepoint} DVH".strip()
 
 
 def _numbers(node, columns):

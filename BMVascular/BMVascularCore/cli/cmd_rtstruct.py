@@ -1,5 +1,6 @@
-"""``rtstruct``: labels as RT Structure Set on the planning series, and the registration object."""
+"""``rtstruct``: labels as RT Structure Set on the planning series, the segmentation and the registration object."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from BMVascularCore.cli.habitat_options import add_habitat_arguments, read_regions
@@ -11,6 +12,7 @@ from BMVascularCore.planning.ct_series import read_planning_series
 from BMVascularCore.planning.export import trace_structures
 from BMVascularCore.planning.preflight import preflight, require_clean
 from BMVascularCore.planning.rtstruct import build_rtstruct
+from BMVascularCore.planning.seg_export import build_segmentations, structures_on_series
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import read_structures
 from BMVascularCore.progress import share_of
@@ -32,6 +34,9 @@ def add_arguments(parser):
         "--registration", metavar="TFM", help="maps planning points to points of the labels' series"
     )
     parser.add_argument("--moving", metavar="DIR", help="the labels' series, for the registration object")
+    parser.add_argument(
+        "--seg", action="store_true", help="also write a DICOM segmentation on the planning series (seg.dcm)"
+    )
     parser.add_argument("--series", metavar="UID", help="which series of --ct, where it holds several")
     parser.add_argument("--allow-thick-slices", action="store_true", help="plan on slices above the limit")
     add_habitat_arguments(
@@ -75,17 +80,37 @@ def run(args, folder, call):
     findings = require_clean(preflight(data, series, masks))
     for one in findings:
         call.warn(one.text)
+    segments = _segmentation(args, folder, call, series, structures, transform, regions, types)
     save_dicom(folder.file("rtstruct.dcm"), data)
     if args.moving:
         moving = read_planning_series(call.add_input("moving", args.moving), allow_thick=True)
         save_dicom(folder.file("reg.dcm"), build_registration(series, moving, transform))
     return {
         "structures": table,
+        "segments": segments,
         "modality": series.modality,
         "slices": len(series.headers),
         "preflight": "passed",
         "frame_of_reference": "kept from the planning series",
     }
+
+
+def _segmentation(args, folder, call, series, structures, transform, regions, types):
+    """Write the same structures as a DICOM segmentation where it is wanted; returns the names of its segments."""
+    if not args.seg:
+        return []
+    typed = [replace(s, kind=types.get(s.name, s.kind)) for s in structures]
+    drawn, notes = structures_on_series(typed, series, transform)
+    if regions is not None:
+        more, others = structures_on_series(regions.structures(), series)
+        drawn, notes = drawn + more, notes + others
+    for text in notes:
+        call.warn(text)
+    labels = []
+    for number, data in enumerate(build_segmentations(series, drawn), start=1):
+        save_dicom(folder.file("seg.dcm" if number == 1 else f"seg_{number}.dcm"), data)
+        labels += [str(item.SegmentLabel) for item in data.SegmentSequence]
+    return labels
 
 
 def _label(row, path):

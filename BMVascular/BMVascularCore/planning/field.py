@@ -54,6 +54,21 @@ def box_around(mask):
     return tuple(a for a, _ in spans), tuple(b - a for a, b in spans)
 
 
+def box_start(part, whole, tolerance_mm=0.05):
+    """First index (k, j, i) of a grid that is a box of another grid; None where it is none.
+
+    Parameters
+    ----------
+    part, whole : Geometry
+    tolerance_mm : float
+    """
+    start = np.rint(whole.index_of(part.origin_mm)).astype(int)
+    inside = (start >= 0).all() and (start + part.shape <= whole.shape).all()
+    if not inside or not part.matches(crop_geometry(whole, start, part.shape), tolerance_mm):
+        return None
+    return tuple(start.tolist())
+
+
 def cut_out(mask, geometry, pad_mm):
     """The box of a mask with background around it, on an extended grid.
 

@@ -226,6 +226,10 @@ def _planning(planning, folder, pictures):
                     rows, columns, caption, text=("name", "structure", "notes", "reason", "lesion", "region")
                 )
             )
+    written = planning.get("dicom") or []
+    if written:
+        columns = [("file", "file"), ("object", "object"), ("content", "content")]
+        parts.append(table(written, columns, "DICOM objects written", text=("file", "object", "content")))
     parts.append(bullets(planning.get("notes", [])))
     return "\n".join(parts)
 

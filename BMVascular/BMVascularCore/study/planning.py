@@ -31,6 +31,7 @@ from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.review import COLUMNS, review_plan
 from BMVascularCore.planning.rtstruct import build_rtstruct
 from BMVascularCore.planning.sampling import sample_mask
+from BMVascularCore.planning.seg_export import build_segmentations, structures_on_series
 from BMVascularCore.planning.segmentation_file import write_segmentation
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import read_structures
@@ -110,7 +111,7 @@ def planning_stage(plan, runs, index, notes, progress):
     entry = _write_images(index, ct, done)
     structures = read_structures(index.folder.file("planning/targets.seg.nrrd"))
     _review(plan, structures, done, index, entry, share_of(progress, 0.75, 0.9))
-    _export(source, run, structures, done, index)
+    entry["dicom"] = _export(source, run, structures, done, index)
     for row, name in zip(local, names.values(), strict=True):
         row["name"] = name
     entry.update(fusion_at_lesions=local, notes=done.notes, timepoint=run.timepoint.label)
@@ -217,13 +218,16 @@ def _review(plan, structures, done, index, entry, progress):
 
 
 def _export(source, run, structures, done, index):
-    """RT Structure Set and spatial registration; only for a CT that came as DICOM."""
+    """RT Structure Set, segmentation and spatial registration; only for a CT that came as DICOM.
+
+    Returns the objects that were written, each with file, object and content.
+    """
     if source.series is None:
         done.notes.append("no DICOM was written: the planning CT did not come as DICOM")
-        return
+        return []
     if done.registration.verdict == "fail":
         done.notes.append("no DICOM was written: the fusion failed its checks")
-        return
+        return []
     try:
         series = check_planning_series(_headers(source), source.label, allow_thick=True)
         extra = done.regions.structures() if done.regions is not None else []
@@ -233,15 +237,49 @@ def _export(source, run, structures, done, index):
         findings = require_clean(preflight(data, series, masks))
     except InputError as error:
         done.notes.append(f"no DICOM was written: {error}")
-        return
+        return []
     done.notes += warnings + [finding.text for finding in findings]
     save_dicom(index.folder.file("planning/rtstruct.dcm"), data)
     done.structures = table
+    written = [_object("rtstruct.dcm", "RT Structure Set", f"{len(rois)} structures on the planning CT")]
+    lesions = [s for s in structures.structures if s.kind == "GTV"]
+    written += _segmentation(series, [*lesions, *extra], done, index)
     t1c = run.timepoint.first("T1c")
     if t1c.series is not None:
         moving = check_planning_series(_headers(t1c), t1c.label, allow_thick=True)
         transform = sitk.Euler3DTransform(done.registration.transform)
         save_dicom(index.folder.file("planning/reg.dcm"), build_registration(series, moving, transform))
+        written.append(_object("reg.dcm", "Spatial Registration", "T1c frame to CT frame"))
+    return written
+
+
+def _object(name, kind, content):
+    return {"file": f"planning/{name}", "object": kind, "content": content}
+
+
+def _segmentation(series, structures, done, index):
+    """Lesions and habitats as DICOM segmentation on the planning CT; why there is none becomes a note."""
+    try:
+        drawn, notes = structures_on_series(structures, series)
+        objects = build_segmentations(series, drawn)
+    except InputError as error:
+        done.notes.append(f"no DICOM segmentation was written: {error}")
+        return []
+    done.notes += notes
+    kinds = {name: structure.kind for name, structure in zip(_labels(objects), drawn, strict=True)}
+    written = []
+    for number, data in enumerate(objects, start=1):
+        name = "seg.dcm" if number == 1 else f"seg_{number}.dcm"
+        save_dicom(index.folder.file(f"planning/{name}"), data)
+        lesions = sum(kinds[label] == "GTV" for label in _labels([data]))
+        others = len(data.SegmentSequence) - lesions
+        content = f"{lesions} lesions and {others} reference regions on the planning CT"
+        written.append(_object(name, "Segmentation", content))
+    return written
+
+
+def _labels(objects):
+    return [str(item.SegmentLabel) for data in objects for item in data.SegmentSequence]
 
 
 def _headers(source):

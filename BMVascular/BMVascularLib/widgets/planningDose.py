@@ -103,6 +103,13 @@ class DoseSection:
         "v10_ml": "V10 mL", "v12_minus_gtv_ml": "V12 - GTV mL", "v12_minus_targets_ml": "V12 - targets mL",
         "bridged": "Bridged", "note": "Note",
     }  # fmt: skip
+    COMPARISON_COLUMNS = (
+        ("structure", _("Structure")),
+        ("quantity", _("Quantity")),
+        ("first", _("This plan")),
+        ("second", _("Compared plan")),
+        ("second_minus_first", _("Difference")),
+    )
     ISODOSE_COLUMNS = (("name", _("Level")), ("state", _("Drawn")))
 
     def setupDose(self):
@@ -113,6 +120,7 @@ class DoseSection:
         ui.prescriptionEdit.connect("textChanged(QString)", self.updateDose)
         ui.fractionsBox.connect("currentIndexChanged(int)", self.updateBiological)
         ui.reviewButton.connect("clicked(bool)", self.onReview)
+        ui.chartButton.connect("clicked(bool)", self.onChart)
         ui.isodoseButton.connect("clicked(bool)", self.onIsodoses)
         ui.isodoseBox.connect("toggled(bool)", self.onShowIsodoses)
         ui.doseRange.connect("valuesChanged(double,double)", self.onDoseRange)
@@ -184,7 +192,14 @@ class DoseSection:
             runTask(
                 _("Reviewing the dose"),
                 lambda progress: self.logic.review(
-                    p.dose, ui.doseUnitBox.currentText, p.lesions, p.organs, p.prescription, brain, progress
+                    p.dose,
+                    ui.doseUnitBox.currentText,
+                    p.lesions,
+                    p.organs,
+                    p.prescription,
+                    brain,
+                    progress,
+                    p.doseAgainst,
                 ),
             )
         self.updateReview()
@@ -199,7 +214,22 @@ class DoseSection:
             if text and self.ui.metricsTable.horizontalHeaderItem(column) is not None:
                 self.ui.metricsTable.horizontalHeaderItem(column).setToolTip(text)
         self.ui.conventionsLabel.text = self.logic.conventions()
+        compared = self.logic.comparisonRows(self._parameterNode.lesions)
+        words = self.HEADINGS | {"dmean_gy": "Mean Gy", "selectivity": "Selectivity"}
+        rows = [row | {"quantity": words[row["quantity"]]} for row in compared]
+        fillTable(self.ui.comparisonTable, rows, self.COMPARISON_COLUMNS)
+        self.ui.comparisonTable.visible = bool(rows)
+        setEnabledWithReason(
+            self.ui.chartButton,
+            "" if self.ui.metricsTable.rowCount else _("Review the dose first."),
+            _("Dose-volume histogram and table of indices below the slices."),
+        )
         fillTable(self.ui.habitatsTable, self.logic.lastHabitats, self.HABITAT_COLUMNS)
+
+    def onChart(self, checked=False):
+        """Chart and table below the slices."""
+        with slicer.util.tryWithErrorDisplay(_("The chart cannot be shown.")):
+            self.logic.showChart(self._parameterNode.lesions or self._parameterNode.dose)
 
     def onIsodoses(self, checked=False):
         """Draw isodose lines at the typed levels."""

@@ -9,6 +9,8 @@ import planning_scene as case
 import pydicom
 import pytest
 
+from BMVascularCore.planning.seg_export import read_segmentation_object
+
 
 @pytest.fixture
 def panel(host, module):
@@ -138,6 +140,45 @@ def test_review_draws_a_chart_of_plot_nodes(host, dosed):
     volume = np.array([table.GetValueByName(n, "GTV_01").ToDouble() for n in range(len(dose))])
     # half of the volume gets at least D50
     assert np.interp(-50.0, -volume, dose) == pytest.approx(case.dose_at(5.0 * np.cbrt(0.5)), rel=0.01)
+
+
+def test_two_doses_stand_side_by_side(host, dosed, tmp_path):
+    from BMVascularLib.volumes import addVolume, volumeOfNode
+
+    first = volumeOfNode(dosed.nodes["dose"])
+    other = addVolume(host.slicer.mrmlScene, first.like(0.9 * first.array), "second dose")
+    ui = dosed.ui
+    ui.prescriptionEdit.text = "20"
+    host.click(ui.reviewButton)
+    assert ui.comparisonTable.rowCount == 0
+    ui.againstSelector.setCurrentNode(other)
+    host.click(ui.reviewButton)
+    rows = {(row[0], row[1]): [float(v) for v in row[2:]] for row in cells(ui.comparisonTable)}
+    # shown to three places
+    one, two, change = rows["GTV_01", "D50 Gy"]
+    assert two == pytest.approx(0.9 * one, abs=0.1) and change == pytest.approx(-0.1 * one, abs=0.02)
+    # 12 Gy of the second plan is 12 / 0.9 Gy of the first: a ball about M1
+    volume = 4.0 / 3.0 * np.pi * case.radius_of(12.0 / 0.9) ** 3 / 1000.0
+    assert rows["GTV_01", "V12 mL"][1] == pytest.approx(volume, rel=0.02)
+    before = cells(ui.comparisonTable)
+    file = host.saveScene(tmp_path / "scene.mrb")
+    host.clear()
+    assert ui.comparisonTable.rowCount == 0
+    host.loadScene(file)
+    assert [row[:2] for row in cells(ui.comparisonTable)] == [row[:2] for row in before]
+    ui.againstSelector.setCurrentNode(None)
+    host.click(ui.reviewButton)
+    assert ui.comparisonTable.rowCount == 0
+
+
+def test_the_chart_is_shown_below_the_slices(host, dosed):
+    assert dosed.ui.chartButton.enabled is False
+    dosed.ui.prescriptionEdit.text = "20"
+    host.click(dosed.ui.reviewButton)
+    host.click(dosed.ui.chartButton)
+    host.process(0.1)
+    shown = host.slicer.app.layoutManager().plotWidget(0).mrmlPlotViewNode().GetPlotChartNode()
+    assert shown.GetTitle() == "Dose-volume histogram"
 
 
 def test_isodose_lines_lie_at_their_radius(host, dosed):
@@ -311,6 +352,7 @@ def validated(path):
     return [line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")]
 
 
+@pytest.mark.usefixtures("hd")
 def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folder, mr_folder, tmp_path):
     ui, out = habitats.ui, tmp_path / "out"
     ui.ctFolderButton.directory, ui.mrFolderButton.directory = str(ct_folder[0]), str(mr_folder)
@@ -318,11 +360,19 @@ def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folde
     host.click(ui.previewButton)
     table = {row[0]: row for row in cells(ui.exportTable)}
     assert "4 of them reference only (CONTROL), not for treatment" in table["rtstruct.dcm"][2]
-    assert "left out" in table["seg.dcm"][3]  # their grid is finer than the T1
+    assert "4 reference regions not for treatment" in table["seg.dcm"][2]
+    assert "resampled onto the grid of the T1" in table["seg.dcm"][3]  # their own grid is finer
     host.click(ui.exportButton)
     data = pydicom.dcmread(out / "rtstruct.dcm")
     kinds = {str(r.ROIName): (str(o.RTROIInterpretedType), str(r.ROIDescription))
              for r, o in zip(data.StructureSetROISequence, data.RTROIObservationsSequence, strict=True)}  # fmt: skip
+    again = {s.name: s.mask for s in read_segmentation_object(out / "seg.dcm").structures}
+    inner = again["zREF_01_PresHiBV"]
+    index = np.argwhere(inner.array)
+    # on the T1 as it was acquired: the fusion has not moved it
+    centre = case.BALLS["M1"][1] + case.MOVED_MM
+    assert inner.geometry.points_of(index).mean(axis=0) == pytest.approx(centre, abs=0.1)
+    assert inner.array.sum() * inner.geometry.voxel_ml == pytest.approx(case.ball_ml(6.0), rel=0.1)
     references = {name: kind for name, kind in kinds.items() if name.startswith("zREF_01_")}
     assert len(references) == 4 and all(len(name) <= 16 for name in references)
     assert all(kind == "CONTROL" and "Not for treatment" in text for kind, text in references.values())

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shutil
+import subprocess
+from dataclasses import replace
 
 import numpy as np
 import planning_cases as cases
@@ -11,7 +14,11 @@ import SimpleITK as sitk
 
 from BMVascularCore.cli import main
 from BMVascularCore.io import write_volume
+from BMVascularCore.planning import seg_export
+from BMVascularCore.planning.ct_series import read_planning_series
+from BMVascularCore.planning.seg_export import read_segmentation_object
 from BMVascularCore.planning.segmentation_file import read_segmentation
+from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume, resample
 
 HEIGHTS = np.arange(-20.0, 21.0)
@@ -109,6 +116,78 @@ def test_rtstruct_command_carries_labels_from_mr_to_ct(tmp_path, capsys):
     assert used <= uids
     assert data.FrameOfReferenceUID == headers[0].FrameOfReferenceUID
     assert pydicom.dcmread(out / "reg.dcm").Modality == "REG"
+
+
+def segment_facts(path):
+    """Name to centre (LPS mm) and volume (mL) of the segments of a file."""
+    found = {}
+    for one in read_segmentation_object(path).structures:
+        points = one.mask.geometry.points_of(np.argwhere(one.mask.array))
+        found[one.name] = points.mean(axis=0), one.mask.array.sum() * one.mask.geometry.voxel_ml
+    return found
+
+
+@pytest.mark.usefixtures("hd")
+@pytest.mark.parametrize(
+    "turn", [(1, 0, 0, 0, 1, 0), (0.96, 0.28, 0, -0.28, 0.96, 0)], ids=["axial", "turned"]
+)
+def test_rtstruct_command_writes_a_segmentation_too(tmp_path, capsys, turn):
+    headers = cases.image_headers(HEIGHTS, ImageOrientationPatient=list(turn))
+    ct = cases.write_series(tmp_path / "ct", headers)
+    transform = sitk.Euler3DTransform((0, 0, 0), 0.05, 0.1, -0.15, (3.0, -2.0, 4.0))
+    sitk.WriteTransform(transform, str(tmp_path / "ct_to_mr.tfm"))
+    geometry = cases.grid((96, 96, 96), (0.4, 0.4, 0.5))
+    row, column = np.reshape(turn, (2, 3))
+    inside = np.array(headers[20].ImagePositionPatient, float) + 24 * row + 40 * column
+    truth = {"M1": (inside, 10.0), "M2": (inside + np.array((9.0, 1.0, 3.0)), 3.0)}
+    array = np.zeros(geometry.shape, np.int16)
+    for number, (centre, diameter) in enumerate(truth.values(), start=1):
+        array[cases.sphere(geometry, diameter, transform.TransformPoint(centre.tolist()))] = number
+    write_volume(tmp_path / "mr_labels.nrrd", Volume(array, geometry))
+    (tmp_path / "names.csv").write_text("name,label,type\nM1,1,GTV\nM2,2,GTV\n")
+    assert main(["rtstruct", "--ct", str(ct), "--labels", str(tmp_path / "mr_labels.nrrd"), "--names",
+                 str(tmp_path / "names.csv"), "--registration", str(tmp_path / "ct_to_mr.tfm"), "--seg",
+                 "--out", str(tmp_path / "o"), "--quiet"]) == 0, capsys.readouterr().err  # fmt: skip
+    found = segment_facts(tmp_path / "o/seg.dcm")
+    for name, (centre, diameter) in truth.items():
+        assert found[name][0] == pytest.approx(centre, abs=0.25)
+        assert found[name][1] == pytest.approx(cases.sphere_ml(diameter), rel=0.03 if diameter > 5 else 0.2)
+    data = pydicom.dcmread(tmp_path / "o/seg.dcm")
+    assert data.FrameOfReferenceUID == headers[0].FrameOfReferenceUID
+    assert data.StudyInstanceUID == headers[0].StudyInstanceUID
+    if shutil.which("dciodvfy"):
+        told = subprocess.run(
+            ["dciodvfy", str(tmp_path / "o/seg.dcm")], capture_output=True, text=True, check=False
+        )
+        assert not [line for line in told.stderr.splitlines() if line.startswith("Error")]
+
+
+@pytest.mark.usefixtures("hd")
+def test_many_segments_are_shared_out_among_objects(tmp_path, monkeypatch):
+    series = read_planning_series(cases.write_series(tmp_path / "ct", cases.image_headers(HEIGHTS)))
+    fine = cases.grid((120, 120, 120), (0.25, 0.25, 0.25))
+    drawn = [
+        Structure(f"GTV_{n:02d}", "GTV", [], Volume(cases.sphere(fine, 6, (0.0, 0.0, z)), fine))
+        for n, z in enumerate((-10.0, -9.0, 9.0), start=1)
+    ]
+    found, notes = seg_export.structures_on_series(drawn, series)
+    assert len(found) == 3 and not any("out of" in note for note in notes)
+    assert len(seg_export.build_segmentations(series, found)) == 1
+    # room for the first two, which share their slices, and not for all three
+    monkeypatch.setattr(seg_export, "_MOST_BYTES", 64 * 64 * 20)
+    parts = seg_export.build_segmentations(series, found)
+    assert [[str(s.SegmentLabel) for s in part.SegmentSequence] for part in parts] == [
+        ["GTV_01", "GTV_02"],
+        ["GTV_03"],
+    ]
+    for n, part in enumerate(parts):
+        part.save_as(tmp_path / f"{n}.dcm")
+    facts = segment_facts(tmp_path / "0.dcm") | segment_facts(tmp_path / "1.dcm")
+    assert [round(float(centre[2]), 1) for centre, _ in facts.values()] == [-10.0, -9.0, 9.0]
+    outside = replace(drawn[0], mask=Volume(drawn[0].mask.array, cases.grid((120,) * 3, (0.25,) * 3), "far"))
+    moved = sitk.TranslationTransform(3, (0.0, 0.0, 90.0))
+    found, notes = seg_export.structures_on_series([outside], series, moved)
+    assert found == [] and "left out" in notes[0]
 
 
 def test_rtstruct_refuses_a_tilted_ct(tmp_path, capsys):

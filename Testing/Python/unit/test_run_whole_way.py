@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pydicom
 import pytest
 
@@ -96,6 +97,27 @@ def test_structure_set_lies_on_the_planning_ct(demo):
     assert {data.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID} == uids
     names = [roi.ROIName for roi in data.StructureSetROISequence]
     assert len(names) == len(set(names)) >= 12
+
+
+def test_lesions_and_habitats_leave_as_a_segmentation(demo, hd):
+    results = demo / "results"
+    data = hd.seg.segread(results / "planning" / "seg.dcm")
+    structures = pydicom.dcmread(results / "planning" / "rtstruct.dcm")
+    assert data.FrameOfReferenceUID == structures.FrameOfReferenceUID
+    labels = [str(data.get_segment_description(n).segment_label) for n in data.segment_numbers]
+    # what the structure set holds, without the grown volumes
+    names = [str(r.ROIName) for r in structures.StructureSetROISequence]
+    assert labels == [name for name in names if not name.startswith(("CTV", "PTV"))]
+    assert any(label.startswith("zREF") for label in labels)
+    volumes = {row["gtv"]: float(row["gtv_ml"]) for row in rows_of(results / "planning" / "targets.csv")}
+    for number, label in zip(data.segment_numbers, labels, strict=True):
+        if label in volumes:
+            volume = data.get_volume(segment_numbers=[number])
+            ml = np.asarray(volume.array).sum() * np.prod(volume.spacing) / 1000.0
+            assert ml == pytest.approx(volumes[label], rel=0.1)
+    listed = json.loads((results / "results.json").read_text())["planning"]["dicom"]
+    assert [one["file"] for one in listed] == [f"planning/{n}.dcm" for n in ("rtstruct", "seg", "reg")]
+    assert "planning/seg.dcm" in (results / "report.html").read_text(encoding="utf-8")
 
 
 def test_report_says_what_is_simulated_and_shows_the_truth(demo):
