@@ -316,7 +316,7 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     drop = 0.3 * (lesion.inside_level - lesion.outside_level)
     seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
     lesion.edge_seen = seen
-    if seen < 0.4:
+    if seen < 0.4 or steady.doubtful(seen, mask.sum() * spacing_mm**3 / 1000):
         lesion.reasons.append(f"an edge is seen on {seen:.0%} of its surface only")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")

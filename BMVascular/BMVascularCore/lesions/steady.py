@@ -10,13 +10,19 @@ from BMVascularCore.lesions.grid import grid_around, views
 # how far from the click a thicker place is looked for, and the spacing of that search
 _REACH_MM, _SPACING_MM = 18.0, 1.2
 # half of the way from the surroundings to the brightest place
-_BRIGHT = 0.5
+_BRIGHT, _BRIGHTEST = 0.5, 0.7
+# share of an outline's size that the bright part beyond it must have to be looked at
+_REST = 0.5
 # how near to the click the other outline must come
-_NEAR_MM = 1.5
+_NEAR_MM, _DOUBT_MM = 1.5, 6.0
 # sizes (as ratios) from which two outlines differ
 _LARGER, _SMALLER = 1.3, 0.8
-# share of the surface with an edge, below which an outline may be a leak
-EDGE_IN_DOUBT = 0.5
+# how much less of its hull the larger outline may fill, and from which ratio the smaller one has no shape
+_SHAPE_LOST, _SPECK = 0.25, 6.0
+# share of the surface with an edge below which an outline may be a leak, and from which volume (mL)
+_HUGE_ML = 40.0
+_DOUBT = ((0.5, 4.0), (0.7, 15.0), (0.85, _HUGE_ML))
+LEAK = "the outline from this click runs out into tissue without an edge: click into the brightest part"
 
 
 def steadied(ready, point, lesion, again):
@@ -39,15 +45,35 @@ def steadied(ready, point, lesion, again):
     -------
     Lesion or str
     """
+    doubt = not isinstance(lesion, str) and in_doubt(ready, lesion)
     for place in thicker_places(ready, point, lesion):
         other = again(place)
-        if not isinstance(other, str) and _better(ready, point, lesion, other):
+        if isinstance(other, str) or not _better(ready, point, lesion, other):
+            continue
+        if not doubt:
             return other
+        # in place of a leak: the clear outline beside the click, and what that one is a lobe of
+        for onward in thicker_places(ready, place, other):
+            whole = again(onward)
+            if not isinstance(whole, str) and _better(ready, place, other, whole):
+                return _beside(ready, point, whole)
+        return _beside(ready, point, other)
+    if doubt and float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml > _HUGE_ML:
+        return LEAK
+    return lesion
+
+
+def _beside(ready, point, lesion):
+    """Flag the outline when the click lies outside of it."""
+    away = _away_mm(ready, point, lesion)
+    if away > _NEAR_MM:
+        lesion.reasons.append(f"the click lies {away:.0f} mm outside the outline")
+        lesion.confidence = "low"
     return lesion
 
 
 def thicker_places(ready, point, lesion):
-    """Middle of the thickest enhancing part that the click hangs together with, unless it is outlined.
+    """Middle of the thickest enhancing part that the click hangs together with and that is not outlined.
 
     Returns
     -------
@@ -59,43 +85,85 @@ def thicker_places(ready, point, lesion):
     if min(image.shape) < 3:
         return []
     image = ndimage.gaussian_filter(image, 0.5)
-    local = grid.index_of(point)
     tissue = image[allowed & (image > 0)]
     if not tissue.size:
         return []
+    local = grid.index_of(point)
     background = grow.background_level(tissue, ready.level)
     top = grow.brightest_near(image, allowed, [local], _SPACING_MM, background)
     if not isinstance(lesion, str):
         top = max(top, lesion.inside_level)
     if top < 1.2 * background or top - background < 5.0 * ready.noise:
         return []
-    bright = allowed & (image > background + _BRIGHT * (top - background))
-    piece = shapes.piece_at(bright, [local], 3.0 / _SPACING_MM)
+    # where an outline may be a leak, only what is clearly bright may lead to another one
+    doubt = not isinstance(lesion, str) and in_doubt(ready, lesion)
+    share = _BRIGHTEST if doubt else _BRIGHT
+    bright = allowed & (image > background + share * (top - background))
+    piece = shapes.piece_at(bright, [local], (_DOUBT_MM if doubt else 3.0) / _SPACING_MM)
     if piece is None:
         return []
+    places = [grid.image_index_of(_thickest(piece))]
+    if isinstance(lesion, str) or doubt:
+        return places
+    outlined = _on_grid(lesion, grid)
+    if outlined[tuple(np.rint(grid.index_of(places[0])).astype(int))]:
+        places = []
+    rest = piece & (shapes.distance_mm(outlined, _SPACING_MM) > 1.5)
+    if not places and rest.sum() > _REST * outlined.sum():
+        places.append(grid.image_index_of(_thickest(rest)))
+    return places
+
+
+def _thickest(piece):
     depth = ndimage.gaussian_filter(shapes.depth_mm(shapes.filled(piece), _SPACING_MM), 0.7)
-    place = grid.image_index_of(np.array(np.unravel_index(int(np.argmax(depth)), depth.shape)))
-    if not isinstance(lesion, str) and not in_doubt(ready, lesion) and _away_mm(ready, place, lesion) == 0.0:
-        return []
-    return [place]
+    return np.array(np.unravel_index(int(np.argmax(depth)), depth.shape))
+
+
+def _on_grid(lesion, grid):
+    """The outline on a working grid."""
+    corner = np.asarray(lesion.corner_kji)
+    return (
+        ndimage.affine_transform(
+            lesion.fraction, grid.step_kji, grid.origin_kji - corner, grid.shape, order=1, mode="constant"
+        )
+        >= 0.5
+    )
 
 
 def in_doubt(ready, lesion):
     """Whether an outline is large for the edge that is seen around it."""
-    volume_ml = float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml
-    return lesion.edge_seen < EDGE_IN_DOUBT and volume_ml > 4.0
+    return doubtful(lesion.edge_seen, float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml)
+
+
+def doubtful(edge_seen, volume_ml):
+    """Whether an outline of this volume is more likely a leak than a lesion.
+
+    Parameters
+    ----------
+    edge_seen : float
+        Share of the surface with an edge, 0..1.
+    volume_ml : float
+    """
+    return any(edge_seen < seen and volume_ml > least for seen, least in _DOUBT)
 
 
 def _better(ready, point, lesion, other):
-    if _away_mm(ready, point, other) > _NEAR_MM:
-        return False
+    away = _away_mm(ready, point, other)
     if isinstance(lesion, str):
-        return other.confidence == "good"
+        return away <= _NEAR_MM and other.confidence == "good"
+    if in_doubt(ready, lesion):
+        smaller = other.fraction.sum() < _SMALLER * lesion.fraction.sum()
+        return away <= _DOUBT_MM and smaller and other.edge_seen > lesion.edge_seen + 0.05
+    sound = other.confidence == "good" or lesion.confidence == "low"
     ratio = float(other.fraction.sum()) / max(float(lesion.fraction.sum()), 1e-6)
-    if ratio > _LARGER:
-        sound = other.confidence == "good" or lesion.confidence == "low"
-        return sound and other.edge_seen >= EDGE_IN_DOUBT
-    return ratio < _SMALLER and in_doubt(ready, lesion) and other.edge_seen > lesion.edge_seen + 0.1
+    if away > _NEAR_MM or ratio <= _LARGER or not sound or in_doubt(ready, other):
+        return False
+    # a round body that loses its shape by what is added has run into a neighbour
+    return ratio > _SPECK or _solidity(other) > _solidity(lesion) - _SHAPE_LOST
+
+
+def _solidity(lesion):
+    return shapes.solidity(lesion.fraction >= 0.5)
 
 
 def _away_mm(ready, point, lesion):
