@@ -260,8 +260,9 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
     thick = _thick(ready)
+    share = refine.share_of_height(2 * radius, max(ready.t1c.geometry.spacing_mm), thick)
     mask, level, outside = refine.refine(
-        image, allowed, start, local, spacing, max_radius_mm, thick, found.closed
+        image, allowed, start, local, spacing, max_radius_mm, thick, found.closed, share
     )
     if not mask.any():
         return NOTHING
@@ -269,7 +270,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     shares = None
     size_mm = (6.0 * mask.sum() * spacing**3 / np.pi) ** (1 / 3)
     if size_mm < _RESOLVED_VOXELS * max(ready.t1c.geometry.spacing_mm):
-        inside = outside + (level - outside) / (refine.SHARE_THICK if thick else refine.SHARE)
+        inside = outside + (level - outside) / share
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
         if not thick:
             fraction, shares = shares, None

@@ -9,8 +9,9 @@ from BMVascularCore.lesions.grid import grid_around, views
 
 # how far from the click a thicker place is looked for, and the spacing of that search
 _REACH_MM, _SPACING_MM = 18.0, 1.2
-# half of the way from the surroundings to the brightest place
-_BRIGHT, _BRIGHTEST = 0.5, 0.7
+# how far up from the surroundings to the brightest place counts as enhancing; the same where an outline
+# may be a leak
+_BRIGHT, _BRIGHTEST = 0.4, 0.7
 # share of an outline's size that the bright part beyond it must have to be looked at
 _REST = 0.5
 # how near to the click the other outline must come
