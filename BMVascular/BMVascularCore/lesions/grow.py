@@ -84,7 +84,7 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     -------
     Found or None
     """
-    top = _brightest_near(image, allowed, points, spacing_mm, background)
+    top = brightest_near(image, allowed, points, spacing_mm, background)
     step = max(top - background, 1e-6)
     if step < max(2.5 * noise, 0.04 * background):
         return None
@@ -112,7 +112,7 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     return next(item for item in reversed(found) if item.sharpness >= _NEARLY * best)
 
 
-def _brightest_near(image, allowed, points, spacing_mm, background):
+def brightest_near(image, allowed, points, spacing_mm, background):
     """Upper intensity in reach of the clicks: what a lesion there would look like.
 
     A ball that grows until it holds something bright, so that a click in a core sees its rim.

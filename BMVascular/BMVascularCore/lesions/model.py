@@ -57,6 +57,8 @@ class Lesion:
     shares : ndarray or None
         Like ``fraction``, with the edge voxels of thick slices by their intensity: for the volume,
         while ``fraction`` says which voxels a reader would outline.
+    edge_seen : float
+        Share of the surface behind which the image turns darker, 0..1.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Lesion:
     confidence: str = "good"
     reasons: list = field(default_factory=list)
     shares: np.ndarray | None = None
+    edge_seen: float = 1.0
 
     @property
     def measured(self):

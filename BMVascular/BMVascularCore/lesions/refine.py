@@ -6,9 +6,27 @@ from scipy import ndimage
 from BMVascularCore.lesions import grow, shapes
 
 _ROUNDS, _ROUNDS_THICK = 3, 5
-# of the way from the surroundings to the lesion; thick slices blur slanted edges, and readers follow
-# the outer part of that slope
-SHARE, SHARE_THICK = 0.5, 0.4
+# of the way from the surroundings to the lesion
+SHARE = 0.5
+# thick slices blur slanted edges, and readers follow the outer part of that slope on tumours of many slices
+# (slices across: share); on few slices that would count the blur as lesion
+_SLICES, _SHARES_THICK = (3.0, 4.0), (0.5, 0.35)
+
+
+def share_of_height(diameter_mm, slice_mm, thick):
+    """Where on the slope from the surroundings to the lesion its boundary lies, 0..1.
+
+    Parameters
+    ----------
+    diameter_mm, slice_mm : float
+    thick : bool
+        Whether the slices are thick; else it is half-way.
+
+    Returns
+    -------
+    float
+    """
+    return float(np.interp(diameter_mm / slice_mm, _SLICES, _SHARES_THICK)) if thick else SHARE
 
 
 def local_mean(image, where, sigma):
@@ -27,7 +45,7 @@ def local_mean(image, where, sigma):
     return overall + total / (weight + 1e-3)
 
 
-def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False, closed=False):
+def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False, closed=False, share=SHARE):
     """Move the boundary to the local half height.
 
     Parameters
@@ -42,6 +60,9 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         Whether the image's slices are thick.
     closed : bool
         Whether ``start`` came from a closed surface: then all but its outer 2 mm stays inside.
+
+    share : float
+        Of :func:`share_of_height`.
 
     Returns
     -------
@@ -64,7 +85,7 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
     level = outside = floor = None
     for _ in range(_ROUNDS_THICK if thick else _ROUNDS):
         inside, outside = local_levels(image, allowed, mask, spacing_mm, sigma, floor)
-        level = outside + (SHARE_THICK if thick else SHARE) * (inside - outside)
+        level = outside + share * (inside - outside)
         # darker parts of a mixed lesion count as inside, a core at tissue level does not
         floor = outside + 0.25 * (inside - outside)
         bright = (image > level) & allowed & limit

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, partial, refine, shapes, star
+from BMVascularCore.lesions import grow, partial, refine, shapes, star, steady
 from BMVascularCore.lesions.closed import closed_instead
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.grid import WorkGrid, WorkGridView, grid_around, touches_edge, views
@@ -139,8 +139,12 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
     parts, reason = [], NOTHING
     for seed in include:
         point = geometry.index_of(seed.point_lps_mm)
-        coarse = _coarse(ready, [point], max_radius_mm)
-        part = NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], max_radius_mm)
+        part = steady.steadied(
+            ready,
+            point,
+            _from_place(ready, name, label, point, max_radius_mm),
+            lambda place: _from_place(ready, name, label, place, max_radius_mm),
+        )
         if isinstance(part, str):
             reason = part
         else:
@@ -148,6 +152,12 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
     if not parts:
         return reason
     return _seen_before_contrast(ready, _without(_united(parts), include, exclude, geometry))
+
+
+def _from_place(ready, name, label, point, max_radius_mm):
+    """Lesion, or the reason for none, of one image index."""
+    coarse = _coarse(ready, [point], max_radius_mm)
+    return NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], max_radius_mm)
 
 
 def _seen_before_contrast(ready, lesion):
@@ -250,8 +260,9 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
     thick = _thick(ready)
+    share = refine.share_of_height(2 * radius, max(ready.t1c.geometry.spacing_mm), thick)
     mask, level, outside = refine.refine(
-        image, allowed, start, local, spacing, max_radius_mm, thick, found.closed
+        image, allowed, start, local, spacing, max_radius_mm, thick, found.closed, share
     )
     if not mask.any():
         return NOTHING
@@ -259,7 +270,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     shares = None
     size_mm = (6.0 * mask.sum() * spacing**3 / np.pi) ** (1 / 3)
     if size_mm < _RESOLVED_VOXELS * max(ready.t1c.geometry.spacing_mm):
-        inside = outside + (level - outside) / (refine.SHARE_THICK if thick else refine.SHARE)
+        inside = outside + (level - outside) / share
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
         if not thick:
             fraction, shares = shares, None
@@ -305,7 +316,8 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")
     drop = 0.3 * (lesion.inside_level - lesion.outside_level)
     seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
-    if seen < 0.4:
+    lesion.edge_seen = seen
+    if seen < 0.4 or steady.doubtful(seen, mask.sum() * spacing_mm**3 / 1000):
         lesion.reasons.append(f"an edge is seen on {seen:.0%} of its surface only")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")

@@ -1,0 +1,178 @@
+"""The same lesion from every click in it: what a click in a tail, a lobe or a speck gives is compared with
+what the thickest enhancing place around the click gives."""
+
+import numpy as np
+from scipy import ndimage
+
+from BMVascularCore.lesions import grow, shapes
+from BMVascularCore.lesions.grid import grid_around, views
+
+# how far from the click a thicker place is looked for, and the spacing of that search
+_REACH_MM, _SPACING_MM = 18.0, 1.2
+# how far up from the surroundings to the brightest place counts as enhancing; the same where an outline
+# may be a leak
+_BRIGHT, _BRIGHTEST = 0.4, 0.7
+# share of an outline's size that the bright part beyond it must have to be looked at
+_REST = 0.5
+# how near to the click the other outline must come
+_NEAR_MM, _DOUBT_MM = 1.5, 6.0
+# sizes (as ratios) from which two outlines differ
+_LARGER, _SMALLER = 1.3, 0.8
+# how much less of its hull the larger outline may fill, and from which ratio the smaller one has no shape
+_SHAPE_LOST, _SPECK = 0.25, 6.0
+# share of the surface with an edge below which an outline may be a leak, and from which volume (mL)
+_HUGE_ML = 40.0
+_DOUBT = ((0.5, 4.0), (0.7, 15.0), (0.85, _HUGE_ML))
+LEAK = "the outline from this click runs out into tissue without an edge: click into the brightest part"
+
+
+def steadied(ready, point, lesion, again):
+    """The lesion of a click, or the one that the thickest enhancing place near the click gives.
+
+    The other outline counts only when it holds the click, too: a neighbour that necks or edges part
+    from the clicked lesion never does.
+
+    Parameters
+    ----------
+    ready : Prepared
+    point : ndarray of 3 float
+        The click as an image index.
+    lesion : Lesion or str
+        What the click itself gave.
+    again : callable
+        Image index to Lesion or str.
+
+    Returns
+    -------
+    Lesion or str
+    """
+    doubt = not isinstance(lesion, str) and in_doubt(ready, lesion)
+    for place in thicker_places(ready, point, lesion):
+        other = again(place)
+        if isinstance(other, str) or not _better(ready, point, lesion, other):
+            continue
+        if not doubt:
+            return other
+        # in place of a leak: the clear outline beside the click, and what that one is a lobe of
+        for onward in thicker_places(ready, place, other):
+            whole = again(onward)
+            if not isinstance(whole, str) and _better(ready, place, other, whole):
+                return _beside(ready, point, whole)
+        return _beside(ready, point, other)
+    if doubt and float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml > _HUGE_ML:
+        return LEAK
+    return lesion
+
+
+def _beside(ready, point, lesion):
+    """Flag the outline when the click lies outside of it."""
+    away = _away_mm(ready, point, lesion)
+    if away > _NEAR_MM:
+        lesion.reasons.append(f"the click lies {away:.0f} mm outside the outline")
+        lesion.confidence = "low"
+    return lesion
+
+
+def thicker_places(ready, point, lesion):
+    """Middle of the thickest enhancing part that the click hangs together with and that is not outlined.
+
+    Returns
+    -------
+    list of ndarray
+        Image indices, none or one.
+    """
+    grid = grid_around(ready, [point], _REACH_MM, _SPACING_MM)
+    image, allowed = views(ready, grid)
+    if min(image.shape) < 3:
+        return []
+    image = ndimage.gaussian_filter(image, 0.5)
+    tissue = image[allowed & (image > 0)]
+    if not tissue.size:
+        return []
+    local = grid.index_of(point)
+    background = grow.background_level(tissue, ready.level)
+    top = grow.brightest_near(image, allowed, [local], _SPACING_MM, background)
+    if not isinstance(lesion, str):
+        top = max(top, lesion.inside_level)
+    if top < 1.2 * background or top - background < 5.0 * ready.noise:
+        return []
+    # where an outline may be a leak, only what is clearly bright may lead to another one
+    doubt = not isinstance(lesion, str) and in_doubt(ready, lesion)
+    share = _BRIGHTEST if doubt else _BRIGHT
+    bright = allowed & (image > background + share * (top - background))
+    piece = shapes.piece_at(bright, [local], (_DOUBT_MM if doubt else 3.0) / _SPACING_MM)
+    if piece is None:
+        return []
+    places = [grid.image_index_of(_thickest(piece))]
+    if isinstance(lesion, str) or doubt:
+        return places
+    outlined = _on_grid(lesion, grid)
+    if outlined[tuple(np.rint(grid.index_of(places[0])).astype(int))]:
+        places = []
+    rest = piece & (shapes.distance_mm(outlined, _SPACING_MM) > 1.5)
+    if not places and rest.sum() > _REST * outlined.sum():
+        places.append(grid.image_index_of(_thickest(rest)))
+    return places
+
+
+def _thickest(piece):
+    depth = ndimage.gaussian_filter(shapes.depth_mm(shapes.filled(piece), _SPACING_MM), 0.7)
+    return np.array(np.unravel_index(int(np.argmax(depth)), depth.shape))
+
+
+def _on_grid(lesion, grid):
+    """The outline on a working grid."""
+    corner = np.asarray(lesion.corner_kji)
+    return (
+        ndimage.affine_transform(
+            lesion.fraction, grid.step_kji, grid.origin_kji - corner, grid.shape, order=1, mode="constant"
+        )
+        >= 0.5
+    )
+
+
+def in_doubt(ready, lesion):
+    """Whether an outline is large for the edge that is seen around it."""
+    return doubtful(lesion.edge_seen, float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml)
+
+
+def doubtful(edge_seen, volume_ml):
+    """Whether an outline of this volume is more likely a leak than a lesion.
+
+    Parameters
+    ----------
+    edge_seen : float
+        Share of the surface with an edge, 0..1.
+    volume_ml : float
+    """
+    return any(edge_seen < seen and volume_ml > least for seen, least in _DOUBT)
+
+
+def _better(ready, point, lesion, other):
+    away = _away_mm(ready, point, other)
+    if isinstance(lesion, str):
+        return away <= _NEAR_MM and other.confidence == "good"
+    if in_doubt(ready, lesion):
+        smaller = other.fraction.sum() < _SMALLER * lesion.fraction.sum()
+        return away <= _DOUBT_MM and smaller and other.edge_seen > lesion.edge_seen + 0.05
+    sound = other.confidence == "good" or lesion.confidence == "low"
+    ratio = float(other.fraction.sum()) / max(float(lesion.fraction.sum()), 1e-6)
+    if away > _NEAR_MM or ratio <= _LARGER or not sound or in_doubt(ready, other):
+        return False
+    # a round body that loses its shape by what is added has run into a neighbour
+    return ratio > _SPECK or _solidity(other) > _solidity(lesion) - _SHAPE_LOST
+
+
+def _solidity(lesion):
+    return shapes.solidity(lesion.fraction >= 0.5)
+
+
+def _away_mm(ready, point, lesion):
+    """Distance of an image index to the outline, 0 inside."""
+    index = np.argwhere(lesion.fraction >= 0.5)
+    if not len(index):
+        return np.inf
+    steps = (index + np.asarray(lesion.corner_kji) - np.asarray(point)) * ready.t1c.geometry.spacing_kji_mm
+    # within half a voxel the index is inside
+    half = 0.5 * np.asarray(ready.t1c.geometry.spacing_kji_mm) + 1e-6
+    return float(np.linalg.norm(np.maximum(np.abs(steps) - half, 0.0), axis=1).min())
