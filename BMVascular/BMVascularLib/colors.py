@@ -11,6 +11,11 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.resources import resource
 
 PREFIX = "BMV "
+# none is the red of a GTV or the blue of a PTV
+ISODOSE_COLORS = (
+    (0.20, 0.95, 0.30), (1.0, 0.85, 0.10), (0.0, 0.90, 0.90), (0.85, 0.40, 0.95), (1.0, 0.60, 0.75),
+    (0.65, 0.75, 0.20), (0.75, 0.75, 0.75),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import vtk
 from BMVascularCore.errors import InputError
 from BMVascularCore.volume import Geometry, Volume, ras_lps, resample
 from BMVascularLib import display
+from BMVascularLib.colors import ISODOSE_COLORS
 from BMVascularLib.layouts import READING, showLayout
 from BMVascularLib.planningNodes import putTable, removeRole, tableOf
 from BMVascularLib.studyNodes import setRole
@@ -18,11 +19,6 @@ BONE_HU = 250.0
 _LEGEND_ROOM, _MANY_CURVES = 1.45, 8
 _EDGE_GRID_MM = 1.2
 _BOARD_GRID_MM = 1.0
-# none is the red of a GTV or the blue of a PTV
-ISODOSE_COLORS = (
-    (0.20, 0.95, 0.30), (1.0, 0.85, 0.10), (0.0, 0.90, 0.90), (0.85, 0.40, 0.95), (1.0, 0.60, 0.75),
-    (0.65, 0.75, 0.20), (0.75, 0.75, 0.75),
-)  # fmt: skip
 
 
 def composites(scene):

@@ -14,10 +14,11 @@ import numpy as np
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_labels, read_series, read_volume
+from BMVascularCore.planning.roi_names import colour_of
 from BMVascularCore.planning.segmentation_file import read_segmentation
 from BMVascularCore.volume import Volume
 from BMVascularLib import display
-from BMVascularLib.colors import readColorTable
+from BMVascularLib.colors import ISODOSE_COLORS, readColorTable
 from BMVascularLib.scene import createWorld, hierarchyItem, subjectHierarchy
 from BMVascularLib.seeds import addSeeds
 from BMVascularLib.segments import COMPARTMENTS, addSegmentation, addStructures, segmentIds
@@ -28,8 +29,9 @@ from BMVascularLib.tables import addTableFile
 from BMVascularLib.transforms import addTransform, placeBelow, readTransform
 from BMVascularLib.volumes import addVolume, arrayOfImageData
 
-TARGET_COLORS = {"GTV": (0.95, 0.3, 0.85), "CTV": (0.6, 0.45, 1.0), "PTV": (0.0, 0.75, 1.0)}
-ISODOSE_SHARES = ((1.0, (0.90, 0.10, 0.15)), (0.5, (1.0, 0.80, 0.10)))
+# the colours of the structure set and of the planning panel
+TARGET_COLORS = {kind: tuple(part / 255.0 for part in colour_of(kind, 0)) for kind in ("GTV", "CTV", "PTV")}
+ISODOSE_SHARES = tuple(zip((1.0, 0.5), ISODOSE_COLORS, strict=False))
 CLEAR_AT_ZERO = {"ktrans", "ps", "kep", "vp", "ve", "k2"}
 BRAIN_WINDOW_HU = (-20.0, 100.0)
 FROM_RESULTS = "from the results"

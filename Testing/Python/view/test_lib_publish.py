@@ -116,8 +116,8 @@ def test_planning_picture_shows_targets_and_isodoses(published, folder):
     sheet = Image.open(folder / "pictures/planning.png")
     for row in (0, 2):
         found = tile(sheet, row, 0)
-        assert (np.abs(found - (0, 191, 255)).max(axis=-1) < 60).sum() > 10
-        assert (np.abs(found - (255, 204, 26)).max(axis=-1) < 60).sum() > 10
+        assert (np.abs(found - (64, 160, 255)).max(axis=-1) < 60).sum() > 10
+        assert (np.abs(found - (255, 217, 26)).max(axis=-1) < 60).sum() > 10
 
 
 def test_scene_is_as_before_after_the_pictures(published, folder):
