@@ -19,6 +19,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from BMVascularCore.errors import BMVascularError
+from BMVascularLib.lesionTexts import compartmentLegend
 from BMVascularLib.widgets.clickSection import ClickSection
 from BMVascularLib.widgets.lesionList import LesionSection
 from BMVascularLib.widgets.lesionSections import CandidateSection, FollowUpSection, ImageSection
@@ -107,6 +108,7 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         self._clicking = self._timer(self.clicks.onClicksChanged)
         self._settling = self._timer(self.onSettle)
         self.ui.measureButton.connect("clicked(bool)", self.onMeasureAll)
+        self.ui.compartmentsLabel.text = compartmentLegend()
         self.shortcuts = Shortcuts(
             {
                 "S": self.clicks.onPlace,

@@ -27,6 +27,17 @@ _DETAILS = (
 )
 
 
+def compartmentLegend():
+    """Rich text: a square in the colour of each compartment, and its name."""
+    from BMVascularLib.segments import COMPARTMENTS
+
+    squares = []
+    for name, color, _kind in COMPARTMENTS.values():
+        web = "".join(f"{round(255 * part):02x}" for part in color)
+        squares.append(f'<span style="color:#{web}">\u25a0</span>&nbsp;{name.replace(" ", "&nbsp;")}')
+    return " &nbsp; ".join(squares)
+
+
 def number(value):
     """A number of a row (text where it comes from a table node), None where there is none."""
     try:

@@ -33,7 +33,7 @@ TERMINOLOGY = {
 # label in compartments.nrrd: name, colour (Okabe-Ito), kind
 COMPARTMENTS = {
     1: ("Enhancing", (0.90, 0.62, 0.0), "enhancing"),
-    2: ("Non-enhancing core", (0.0, 0.45, 0.70), "core"),
+    2: ("Non-enhancing core", (0.80, 0.47, 0.65), "core"),
     3: ("Oedema", (0.34, 0.71, 0.91), "oedema"),
     4: ("Haemorrhage", (0.84, 0.37, 0.0), "haemorrhage"),
 }

@@ -14,7 +14,6 @@ for folder in (ROOT / "BMVascular", ROOT / "Testing"):
 
 PICTURES = ROOT / "Resources" / "Screenshots"
 SIZE = (1366, 768)
-MAX_BYTES = 350_000
 
 
 def start(*modules):
@@ -61,12 +60,12 @@ def save(host, module, name, size=SIZE):
     -------
     Path
     """
-    picture = host.grabWindow(module, *size).convert("RGB")
-    path = PICTURES / f"panel-{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for colors in (None, 256, 128, 64):
-        shown = picture if colors is None else picture.quantize(colors)
-        shown.save(path, optimize=True)
-        if path.stat().st_size <= MAX_BYTES:
-            break
-    return path
+    return write(host.grabWindow(module, *size), f"panel-{name}.png")
+
+
+def write(picture, name):
+    """Write a screenshot; five bits a colour are enough for reading, and halve the file."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    levels = [round(value / 8) * 8 if value < 252 else 255 for value in range(256)]
+    picture.convert("RGB").point(levels * 3).save(PICTURES / name, optimize=True)
+    return PICTURES / name

@@ -6,10 +6,10 @@ Run: PYTHONPATH=BMVascular:Testing python Testing/Screenshots/lesions.py [full]
 import sys
 from pathlib import Path
 
+import common
 import SlicerStandIn
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURE = ROOT / "Resources" / "Screenshots" / "panel-lesions.png"
 ROLES = ("T1c", "T1", "FLAIR", "SWI")
 # mm of brain that the slice views show across
 FIELD_MM = 150.0
@@ -61,8 +61,7 @@ def main():
     host.grabWindow("BMVLesionSeeding")
     read(host, panel, places)
     zoom(host.slicer)
-    picture = host.grabWindow("BMVLesionSeeding")
-    picture.quantize(200).save(PICTURE, optimize=True)
+    common.save(host, "BMVLesionSeeding", "lesions")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ for folder in (ROOT / "BMVascular", ROOT / "Testing"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-PICTURES = ROOT / "Resources" / "Screenshots"
 CONTEXT = {
     "protocol": {"preload": True, "leakage_correction": True, "flip_deg": 60},
     "histology": "lung",
@@ -67,25 +66,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     results = parser.parse_args().results
+    import common
     import SlicerStandIn
 
     host = SlicerStandIn.start()
     panel = shownPanel(host, results)
-    save(host.grabWindow("BMVPhenotype"), "panel-phenotype.png")
+    common.save(host, "BMVPhenotype", "phenotype")
     panel.ui.mapBox.setCurrentIndex(panel.overlay.roles.index("nrcbv"))
     rows = range(panel.ui.lesionsTable.rowCount)
     # the lesion that changes its pattern between the time points
     changing = next((row for row in rows if panel.ui.lesionsTable.item(row, 0).text() == "M10"), 0)
     panel.ui.lesionsTable.setCurrentCell(changing, 0)
     host.click(panel.ui.followUpButton)
-    save(host.grabWindow("BMVPhenotype", 1600, 900), "panel-phenotype-followup.png")
-
-
-def save(picture, name):
-    """Write a screenshot; five bits a colour are enough for reading, and halve the file."""
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    levels = [round(value / 8) * 8 if value < 252 else 255 for value in range(256)]
-    picture.point(levels * 3).save(PICTURES / name, optimize=True)
+    common.save(host, "BMVPhenotype", "phenotype-followup", (1600, 900))
 
 
 if __name__ == "__main__":
