@@ -21,8 +21,9 @@ _LARGER, _SMALLER = 1.3, 0.8
 # how much less of its hull the larger outline may fill, and from which ratio the smaller one has no shape
 _SHAPE_LOST, _SPECK = 0.25, 6.0
 # share of the surface with an edge below which an outline may be a leak, and from which volume (mL)
-_HUGE_ML = 40.0
-_DOUBT = ((0.5, 4.0), (0.7, 15.0), (0.85, _HUGE_ML))
+_DOUBT = ((0.5, 4.0), (0.7, 15.0), (0.85, 40.0))
+# such an outline is refused; one with more of an edge is given with low confidence
+_REFUSED_SEEN, _REFUSED_ML = 0.7, 40.0
 LEAK = "the outline from this click runs out into tissue without an edge: click into the brightest part"
 
 
@@ -59,7 +60,7 @@ def steadied(ready, point, lesion, again):
             if not isinstance(whole, str) and _better(ready, place, other, whole):
                 return _beside(ready, point, whole)
         return _beside(ready, point, other)
-    if doubt and float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml > _HUGE_ML:
+    if doubt and lesion.edge_seen < _REFUSED_SEEN and _volume_ml(ready, lesion) > _REFUSED_ML:
         return LEAK
     return lesion
 
@@ -133,7 +134,11 @@ def _on_grid(lesion, grid):
 
 def in_doubt(ready, lesion):
     """Whether an outline is large for the edge that is seen around it."""
-    return doubtful(lesion.edge_seen, float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml)
+    return doubtful(lesion.edge_seen, _volume_ml(ready, lesion))
+
+
+def _volume_ml(ready, lesion):
+    return float(lesion.fraction.sum()) * ready.t1c.geometry.voxel_ml
 
 
 def doubtful(edge_seen, volume_ml):
