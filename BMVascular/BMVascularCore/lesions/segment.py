@@ -310,7 +310,7 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("long and thin, like a vessel or dura")
     elif thickness < 0.5 * width and thickness < 6.0:
         lesion.reasons.append("flat, like dura")
-    away = shapes.distance_mm(mask, spacing_mm, 4.0)
+    away = shapes.distance_mm(mask, spacing_mm)
     beside = image[(away > 1.2) & (away <= 4.0)]
     if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
         lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")
