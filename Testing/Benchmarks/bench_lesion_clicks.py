@@ -60,7 +60,7 @@ def case(kind, diameter_mm):
 def head_of(diameter_mm, spacing_mm=1.0):
     """A head with one lesion of each kind."""
     cases = [case(kind, diameter_mm) for kind in PLACES_MM]
-    size = tuple(int(round(n / spacing_mm)) for n in (180, 256, 256))
+    size = tuple(round(n / spacing_mm) for n in (180, 256, 256))
     shapes = [shape for one in cases for shape in one.shapes]
     return make_head(shapes, grid(size, (spacing_mm,) * 3), seed=5, head_mm=(76, 92, 80)), cases
 
