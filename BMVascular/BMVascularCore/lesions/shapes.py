@@ -6,6 +6,8 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 _FACES = ndimage.generate_binary_structure(3, 1)
+# up to this reach the near neighbours are searched; a squared distance that is not known yet
+_SHORT_VOXELS, _FAR = 12, np.uint16(30000)
 
 
 def depth_mm(mask, spacing_mm):
@@ -13,7 +15,9 @@ def depth_mm(mask, spacing_mm):
     out = np.zeros(mask.shape, dtype=np.float32)
     if mask.any():
         box = bounding(mask)
-        out[box] = distances_mm(~np.pad(mask[box], 1), spacing_mm)[1:-1, 1:-1, 1:-1]
+        part = ~np.pad(mask[box], 1)
+        # nothing lies deeper than half of the thinnest side of the box
+        out[box] = _isotropic_mm(part, spacing_mm, min(part.shape) // 2)[1:-1, 1:-1, 1:-1]
     return out
 
 
@@ -26,7 +30,29 @@ def distance_mm(mask, spacing_mm, within_mm=np.inf):
     if mask.any():
         pad = max(mask.shape) if np.isinf(within_mm) else int(np.ceil(within_mm / spacing_mm)) + 1
         box = bounding(mask, pad)
-        out[box] = distances_mm(mask[box], spacing_mm)
+        out[box] = _isotropic_mm(mask[box], spacing_mm, pad)
+    return out
+
+
+def _isotropic_mm(mask, spacing_mm, reach):
+    """Distance to the mask up to ``reach`` voxels on an isotropic grid, exact; farther away it may be infinite.
+
+    For a short reach, squared distances are gathered axis by axis (Saito and Toriwaki 1994,
+    doi 10.1016/0031-3203(94)90133-3) among the near neighbours alone, several times faster than ITK's transform.
+    """
+    if reach > _SHORT_VOXELS:
+        return distances_mm(mask, spacing_mm)
+    squared = np.where(mask, np.uint16(0), _FAR)
+    for axis in range(3):
+        before = np.moveaxis(squared, axis, 0)
+        after = before.copy()
+        for step in range(1, min(reach, len(before) - 1) + 1):
+            away = before + np.uint16(step * step)
+            np.minimum(after[step:], away[:-step], out=after[step:])
+            np.minimum(after[:-step], away[step:], out=after[:-step])
+        squared = np.moveaxis(after, 0, axis)
+    out = np.sqrt(squared, dtype=np.float32) * np.float32(spacing_mm)
+    out[squared > reach * reach] = np.inf
     return out
 
 
@@ -53,15 +79,15 @@ def closed(mask, radius_mm, spacing_mm):
         return mask.copy()
     # closing adds nothing outside the bounding box
     box, pad = bounding(mask), int(np.ceil(radius_mm / spacing_mm)) + 1
-    wide = distance_mm(np.pad(mask[box], pad), spacing_mm) <= radius_mm
+    wide = distance_mm(np.pad(mask[box], pad), spacing_mm, radius_mm) <= radius_mm
     out = mask.copy()
-    out[box] |= (depth_mm(wide, spacing_mm) > radius_mm)[pad:-pad, pad:-pad, pad:-pad]
+    out[box] |= (distance_mm(~wide, spacing_mm, radius_mm) > radius_mm)[pad:-pad, pad:-pad, pad:-pad]
     return out
 
 
 def opened(mask, radius_mm, spacing_mm):
     """Morphological opening by a ball."""
-    core = depth_mm(mask, spacing_mm) > radius_mm
+    core = distance_mm(~np.pad(mask, 1), spacing_mm, radius_mm)[1:-1, 1:-1, 1:-1] > radius_mm
     return mask & (distance_mm(core, spacing_mm, radius_mm) <= radius_mm)
 
 
