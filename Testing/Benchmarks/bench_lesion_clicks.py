@@ -14,13 +14,12 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import SimpleITK as sitk
 from bench_lesions import cut, half_height_growing, levels, segmentation, skimage_random_walker
 from lesion_heads import Shape, grid, make_head
 
 from BMVascularCore.lesions import Seed, prepare, segment_one
 from BMVascularCore.lesions.segment import assemble
-
-import SimpleITK as sitk  # isort: skip
 
 LIMIT_S, FIRST_S = 0.5, 3.0
 DIAMETERS_MM = (5, 10, 20, 30)
@@ -126,9 +125,10 @@ def main(spacing_mm=1.0):
                 times = peers(ready, places_of(ready, one)) if images == "T1c" else {}
                 said = ", ".join(f"{name} {value:.2f}" for name, value in times.items())
                 total = outline_s + rest_s
+                shown = f"{first:.2f}" if number == 0 else ""
                 late = " over" if (first > FIRST_S if number == 0 else total > LIMIT_S) else ""
                 print(
-                    f"{diameter_mm:4d} {one.name:8}{images:12}{outline_s:9.2f}{rest_s:7.2f}{total:7.2f}{first:7.2f}"
+                    f"{diameter_mm:4d} {one.name:8}{images:12}{outline_s:9.2f}{rest_s:7.2f}{total:7.2f}{shown:>7}"
                     f"  {said}{late}",
                     flush=True,
                 )
