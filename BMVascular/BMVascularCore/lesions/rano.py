@@ -36,9 +36,10 @@ def diameters(fraction, geometry):
     for plane in stack:
         outline = contour_points(plane, spacing)
         if len(outline):
-            pair = plane_diameters(outline)
-            if pair[0] > best[0]:
-                best = pair
+            hull = _hull(outline)
+            longest, towards = _longest(hull)
+            if longest > best[0]:
+                best = longest, _longest_chord_across(hull, towards)
     if best[0] == 0.0:
         side = float(np.sqrt(max(stack.sum(axis=(1, 2)).max(), 0)) * np.sqrt(np.prod(spacing)))
         best = (side, side)
@@ -65,26 +66,13 @@ def contour_points(plane, spacing):
     return np.concatenate(points) * np.asarray(spacing, dtype=float)
 
 
-def plane_diameters(points):
-    """Longest distance of a planar point set and its width across that direction.
-
-    Parameters
-    ----------
-    points : ndarray, shape (n, 2), mm
-
-    Returns
-    -------
-    longest_mm, perpendicular_mm : float
-    """
-    hull = _hull(points)
+def _longest(hull):
+    """Longest distance among points, and its direction."""
     apart = hull[:, None] - hull[None]
     lengths = np.sqrt((apart**2).sum(-1))
     a, b = np.unravel_index(int(np.argmax(lengths)), lengths.shape)
     longest = float(lengths[a, b])
-    if longest == 0:
-        return 0.0, 0.0
-    along = apart[a, b] / longest
-    return longest, _longest_chord_across(hull, along)
+    return longest, apart[a, b] / longest if longest else apart[a, b]
 
 
 def _longest_chord_across(hull, along):

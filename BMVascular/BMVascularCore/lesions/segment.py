@@ -93,6 +93,7 @@ def assemble(ready, lesions, missing=None, progress=None):
         oedema,
         {x.label: x for x in lesions},
         share_of(progress, 0.6, 1.0),
+        only=list(names),
     )
     return Segmentation(labels, compartments, oedema, lesions, rows, dict(missing or {}), warnings)
 
@@ -310,7 +311,7 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("long and thin, like a vessel or dura")
     elif thickness < 0.5 * width and thickness < 6.0:
         lesion.reasons.append("flat, like dura")
-    away = shapes.distance_mm(mask, spacing_mm)
+    away = shapes.distance_mm(mask, spacing_mm, 4.0)
     beside = image[(away > 1.2) & (away <= 4.0)]
     if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
         lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")

@@ -110,7 +110,7 @@ def thicker_places(ready, point, lesion):
     outlined = _on_grid(lesion, grid)
     if outlined[tuple(np.rint(grid.index_of(places[0])).astype(int))]:
         places = []
-    rest = piece & (shapes.distance_mm(outlined, _SPACING_MM) > 1.5)
+    rest = piece & (shapes.distance_mm(outlined, _SPACING_MM, 1.5) > 1.5)
     if not places and rest.sum() > _REST * outlined.sum():
         places.append(grid.image_index_of(_thickest(rest)))
     return places
