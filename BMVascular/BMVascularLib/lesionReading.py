@@ -20,7 +20,8 @@ from BMVascularLib.segments import reviewState, segmentIds, setReviewState
 from BMVascularLib.tables import rowsOfTable, setTable
 
 NEW, INCLUDE = "new", "include"
-_MOST_UNDO = 50
+# states share what did not change, so that a step costs little
+_MOST_UNDO = 300
 
 
 @dataclass(frozen=True)
