@@ -11,6 +11,7 @@ import numpy as np
 
 from BMVascularCore.errors import BMVascularError, InputError
 from BMVascularCore.lesions import Seed, prepare
+from BMVascularCore.lesions.same_head import refuse_ct
 from BMVascularCore.progress import silent
 from BMVascularLib import lesionNodes, studyNodes
 from BMVascularLib.lesionEdits import EXCLUDE, LesionEdits
@@ -85,6 +86,7 @@ class LesionReading(LesionEdits):
             for role, node in self.images.items()
             if node is not None
         }
+        refuse_ct(volumes)
         ready = prepare(
             volumes["T1c"], volumes.get("T1"), volumes.get("FLAIR"), volumes.get("SWI"), progress=progress
         )
