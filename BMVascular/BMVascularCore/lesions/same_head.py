@@ -10,7 +10,7 @@ _STEP_MM = 3.0
 _MOVED = 2
 _LEVELS = 32
 # images without structure inside the head, noise alone, fit alike wherever they lie
-_CLEARLY, _LEAST_GAIN = 1.08, 0.03
+_CLEARLY, _LEAST_GAIN = 1.05, 0.025
 # fewer common places than this tell nothing
 _LEAST_PLACES = 2000
 
