@@ -66,6 +66,51 @@ def test_irregular_is_more_irregular():
     assert rough["sphericity"] < smooth["sphericity"] - 0.05
 
 
+def ellipsoid_sphericity(a, b, c):
+    """Wadell's sphericity from the surface integral of the ellipsoid, by quadrature."""
+    turn, tip = np.meshgrid((np.arange(400) + 0.5) * np.pi / 800, (np.arange(400) + 0.5) * np.pi / 800)
+    across = (b * c * np.sin(tip) * np.cos(turn)) ** 2 + (a * c * np.sin(tip) * np.sin(turn)) ** 2
+    area = 8 * (np.sin(tip) * np.sqrt(across + (a * b * np.cos(tip)) ** 2)).sum() * (np.pi / 800) ** 2
+    return np.pi ** (1 / 3) * (8 * np.pi * a * b * c) ** (2 / 3) / area
+
+
+@pytest.mark.parametrize("radii", [(8, 8, 8), (15, 5, 5), (12, 12, 4), (14, 9, 5)])
+@pytest.mark.parametrize(
+    "spacing, error", [((1, 1, 1), 0.012), ((0.5, 0.5, 1.5), 0.012), ((0.8, 0.8, 3), 0.05)]
+)
+def test_sphericity_of_tilted_ellipsoids(radii, spacing, error):
+    turn = sitk.Euler3DTransform()
+    turn.SetRotation(0.4, -0.3, 0.5)
+    geometry = grid([int(48 / s) for s in spacing[::-1]], spacing, np.reshape(turn.GetMatrix(), (3, 3)))
+    row = measure_lesions(labels_of(geometry, Shape((0.3, 0.2, 0.1), radii, tilt_deg=30)), None)[0]
+    if row["sphericity"] is None:
+        assert "fewer than 4 slices" in row["notes"] and spacing[2] == 3
+        return
+    assert row["sphericity"] == pytest.approx(ellipsoid_sphericity(*radii), abs=error)
+
+
+@pytest.mark.parametrize(
+    "spacing, radius, words",
+    [
+        ((1, 1, 1), 7.0, ""),
+        ((1, 1, 1), 4.0, "below 10 mm x 5 mm"),
+        ((1, 1, 6), 12.0, "6.0 mm thick"),
+    ],
+)
+def test_rano_says_what_is_not_measurable(spacing, radius, words):
+    geometry = grid([int(40 / s) for s in spacing[::-1]], spacing)
+    notes = measure_lesions(labels_of(geometry, Shape((0, 0, 0), (radius,) * 3)), None)[0]["notes"]
+    assert ("not measurable by RANO-BM" in notes) is bool(words) and words in notes
+
+
+def test_axial_slices_of_a_sagittal_volume():
+    direction = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    labels = labels_of(grid((40, 50, 60), (1, 1, 1), direction), Shape((0, 0, 0), (6, 9, 15)))
+    index = np.argwhere(labels.array > 0)
+    heights = np.unique(np.round(labels.geometry.points_of(index)[:, 2], 3))
+    assert measure_lesions(labels, None)[0]["axial_slices"] == len(heights)
+
+
 def test_too_small_is_not_measured():
     row = measure_lesions(labels_of(grid((20, 20, 20), (1, 1, 1)), Shape((0, 0, 0), (1.5, 1.5, 1.5))), None)[
         0
