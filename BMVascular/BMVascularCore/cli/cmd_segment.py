@@ -50,8 +50,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--candidates",
         action="store_true",
-        help="write candidates.csv, places worth a click (about 97 %% of simulated lesions with T1, 89 %% "
-        "without; 20 and 11 false ones a patient); never lesions",
+        help="write candidates.csv, places worth a click (about 96 %% of simulated lesions with T1, 88 %% "
+        "without; 12 and 1 false ones a patient); never lesions",
     )
     for role, text in (("t1", "T1 before contrast"), ("flair", "FLAIR"), ("swi", "SWI or T2*")):
         parser.add_argument(f"--{role}", metavar="FILE", help=text)
