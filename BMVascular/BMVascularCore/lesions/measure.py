@@ -9,6 +9,8 @@ from BMVascularCore.lesions.model import CORE, ENHANCING, HAEMORRHAGE, OEDEMA
 
 # error of the whole boundary, see volume_se_ml
 _BOUNDARY_MM = 0.12
+# a lesion of fewer slices has no shape that could be told
+_LEAST_EXTENT = 4
 COLUMNS = (
     "name",
     "label",
@@ -171,15 +173,28 @@ def _size(mask, fraction, geometry, notes):
     if not plane_ok:
         notes.append("no axial plane: diameters in the image's own slices")
     thick = max(geometry.spacing_mm)
-    if thick > 5.0:
-        notes.append(f"slices {thick:.1f} mm thick: not measurable by RANO-BM, sizes are rough")
+    others = tuple(a for a in range(3) if a != rano.axial_axis(geometry))
+    slices = int(mask.any(axis=others).sum())
+    why = _not_measurable(long, short, slices, thick)
+    if why:
+        notes.append(f"not measurable by RANO-BM: {why}")
     return {
         "volume_ml": volume,
         "volume_se_ml": volume_se_ml(volume, area_mm2, geometry),
         "longest_diameter_mm": long,
         "perpendicular_diameter_mm": short,
-        "axial_slices": int(mask.any(axis=(1, 2)).sum()),
+        "axial_slices": slices,
     }
+
+
+def _not_measurable(long_mm, short_mm, slices, thick_mm):
+    """Why a lesion is no measurable one (Lin 2015): 10 mm by 5 mm, two slices, slices of at most 5 mm."""
+    if thick_mm > 5.0:
+        return f"slices {thick_mm:.1f} mm thick, sizes are rough"
+    # rounded as a reader would: 9.96 mm is 10 mm
+    if round(long_mm, 1) < 10.0 or round(short_mm, 1) < 5.0:
+        return "below 10 mm x 5 mm"
+    return "seen in one slice" if slices < 2 else ""
 
 
 def volume_se_ml(volume_ml, area_mm2, geometry):
@@ -204,20 +219,31 @@ def volume_se_ml(volume_ml, area_mm2, geometry):
 def surface_area_mm2(fraction, spacing_kji_mm):
     """Surface area as the integral of the gradient magnitude of the occupancy (coarea formula).
 
-    The occupancy is smoothed by one voxel first; without that a staircase surface counts its steps.
+    The occupancy is smoothed by one voxel first; without that a staircase surface counts its steps. Smoothing by s
+    shrinks the area in proportion to s squared, so that two widths tell the area without smoothing
+    (Richardson's extrapolation).
     """
     spacing = np.asarray(spacing_kji_mm, dtype=float)
-    width = float(np.cbrt(np.prod(spacing)))
-    field = np.pad(fraction.astype(np.float64), 4)
-    field = ndimage.gaussian_filter(field, width / spacing)
+    # slices thicker than the pixels make higher steps; smoothing by more than 1.1 mm would cost the shape
+    width = max(float(np.cbrt(np.prod(spacing))), min(1.1, 0.7 * float(spacing.max())))
+    pad = [(int(np.ceil(6.0 * width / s)),) * 2 for s in spacing]
+    field = ndimage.gaussian_filter(np.pad(fraction.astype(np.float64), pad), width / spacing)
+    once = _integral_of_gradient(field, spacing)
+    twice = _integral_of_gradient(ndimage.gaussian_filter(field, width / spacing), spacing)
+    return 2.0 * once - twice
+
+
+def _integral_of_gradient(field, spacing):
     gradient = np.sqrt(sum(g**2 for g in np.gradient(field, *spacing)))
     return float(gradient.sum() * np.prod(spacing))
 
 
 def _shape(mask, fraction, geometry, notes):
     voxels = int(mask.sum())
-    if voxels < 60:
-        notes.append("shape not measurable: fewer than 60 voxels")
+    extent = min(s.stop - s.start for s in ndimage.find_objects(mask.astype(np.uint8))[0])
+    if voxels < 60 or extent < _LEAST_EXTENT:
+        few = "60 voxels" if voxels < 60 else f"{_LEAST_EXTENT} slices"
+        notes.append(f"shape not measurable: fewer than {few}")
         return {"max_diameter_3d_mm": rano.longest_3d(mask, geometry)}
     volume_mm3 = float(fraction.sum()) * geometry.voxel_ml * 1000
     area = surface_area_mm2(fraction, geometry.spacing_kji_mm)

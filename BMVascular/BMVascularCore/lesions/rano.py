@@ -26,10 +26,8 @@ def diameters(fraction, geometry):
         Whether a plane of the image is within 45 degrees of axial (it always is for one axis; False
         when the axis next to the body's long axis is ambiguous).
     """
-    direction = np.reshape(geometry.direction, (3, 3))
-    along = np.abs(direction[2])
-    axis_xyz = int(np.argmax(along))
-    axis = 2 - axis_xyz
+    axis = axial_axis(geometry)
+    along = np.abs(np.reshape(geometry.direction, (3, 3))[2])
     spacing = [s for a, s in enumerate(geometry.spacing_kji_mm) if a != axis]
     stack = np.moveaxis(fraction, axis, 0)
     best = (0.0, 0.0)
@@ -43,7 +41,12 @@ def diameters(fraction, geometry):
     if best[0] == 0.0:
         side = float(np.sqrt(max(stack.sum(axis=(1, 2)).max(), 0)) * np.sqrt(np.prod(spacing)))
         best = (side, side)
-    return best[0], best[1], bool(along[axis_xyz] > 0.7071)
+    return best[0], best[1], bool(along[2 - axis] > 0.7071)
+
+
+def axial_axis(geometry):
+    """Array axis (k, j, i) across the planes that are nearest to axial."""
+    return 2 - int(np.argmax(np.abs(np.reshape(geometry.direction, (3, 3))[2])))
 
 
 def contour_points(plane, spacing):

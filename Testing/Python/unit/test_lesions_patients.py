@@ -83,7 +83,8 @@ def test_candidates_hit_the_lesions(patient, ready):
         reach = max(2.0, patient.diameter_mm(number) / 2 + 1.0)
         missed += not any(np.linalg.norm((p - middle) * spacing) <= reach for p in places)
     assert missed <= 1
-    assert len(places) <= 40
+    # vessels and sinuses run on, so few of their places are left
+    assert len(places) <= len(patient.fractions) + 18
 
 
 def test_brain_surface_and_ventricles(patient, ready):
