@@ -118,7 +118,7 @@ def _putSegment(node, target, kind, ct):
         segmentation.RemoveSegment(segmentId)
     segment = slicer.vtkSegment()
     segment.SetName(segmentId)
-    segment.SetColor(*[c / 255.0 for c in colour_of(kind, 0)])
+    segment.SetColor(*[c / 255.0 for c in colour_of(kind, target.number - 1)])
     segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry("metastasis"))
     segment.AddRepresentation(_LABELMAP, image)
     margin = {"GTV": "0", "CTV": target.margins["CTV"].text, "PTV": target.margins["PTV"].text}

@@ -115,6 +115,24 @@ def fillTable(widget, rows, columns):
     widget.resizeColumnsToContents()
 
 
+def makeEditable(widget, columns, hint):
+    """Let cells of these columns be edited, and show that they can be.
+
+    Parameters
+    ----------
+    widget : qt.QTableWidget
+    columns : tuple of int
+    hint : str
+        Tool tip of the cells.
+    """
+    for row in range(widget.rowCount):
+        for column in columns:
+            item = widget.item(row, column)
+            item.setFlags(qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsEditable)
+            item.setToolTip(hint)
+            item.setBackground(qt.QColor(255, 250, 220))
+
+
 def cellText(value):
     """Text of a table cell: three digits for numbers, an en dash where there is no value."""
     if value is None or value == "":

@@ -8,39 +8,9 @@ import planning_cases
 import planning_scene as case
 import pydicom
 import pytest
+from planning_scene import by_heading, cells, headings
 
 from BMVascularCore.planning.seg_export import read_segmentation_object
-
-
-@pytest.fixture
-def panel(host, module):
-    """The open panel, fused and with targets."""
-    module("BMVPlanning")
-    nodes = case.fill(host.slicer.mrmlScene)
-    opened = host.open("BMVPlanning")
-    opened.nodes = nodes
-    opened.logic.registerWith = case.registration()
-    host.click(opened.ui.fuseButton)
-    host.click(opened.ui.targetsButton)
-    return opened
-
-
-@pytest.fixture
-def told(host):
-    """Errors become messages, as for a person; the last one's text."""
-    application = host.slicer.app._q
-    application.testing = False
-    yield lambda: host.messages.take()[-1].text
-    application.testing = True
-    host.errors()
-
-
-def cells(table):
-    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
-
-
-def headings(table):
-    return [table.horizontalHeaderItem(c).text() for c in range(table.columnCount)]
 
 
 def organ_file(tmp_path, frame="1.2.3"):
@@ -62,17 +32,17 @@ def organ_file(tmp_path, frame="1.2.3"):
 
 
 @pytest.fixture
-def organs(host, panel, tmp_path):
-    panel.ui.structuresPath.currentPath = str(organ_file(tmp_path))
-    host.click(panel.ui.structuresButton)
-    return panel
+def organs(host, planned, tmp_path):
+    planned.ui.structuresPath.currentPath = str(organ_file(tmp_path))
+    host.click(planned.ui.structuresButton)
+    return planned
 
 
 @pytest.fixture
-def dosed(host, panel):
-    panel.nodes["dose"] = case.add_dose(host.slicer.mrmlScene)
-    panel.ui.doseSelector.setCurrentNode(panel.nodes["dose"])
-    return panel
+def dosed(host, planned):
+    planned.nodes["dose"] = case.add_dose(host.slicer.mrmlScene)
+    planned.ui.doseSelector.setCurrentNode(planned.nodes["dose"])
+    return planned
 
 
 def test_imported_organs_give_distances(host, organs):
@@ -84,11 +54,11 @@ def test_imported_organs_give_distances(host, organs):
     assert float(row["Next lesion mm"]) == pytest.approx(apart, abs=0.3)
 
 
-def test_structures_of_another_scan_are_refused(host, panel, told, tmp_path):
-    panel.ui.structuresPath.currentPath = str(organ_file(tmp_path, "9.9.9"))
-    host.click(panel.ui.structuresButton)
+def test_structures_of_another_scan_are_refused(host, planned, told, tmp_path):
+    planned.ui.structuresPath.currentPath = str(organ_file(tmp_path, "9.9.9"))
+    host.click(planned.ui.structuresButton)
     assert "another scan" in told()
-    assert panel._parameterNode.organs is None
+    assert planned._parameterNode.organs is None
 
 
 def test_constraints_wait_for_the_number_of_fractions(host, organs):
@@ -291,13 +261,13 @@ def test_colours_opacity_and_legend_of_the_dose(host, dosed):
 
 
 @pytest.fixture
-def ct_folder(panel, tmp_path):
+def ct_folder(planned, tmp_path):
     headers = planning_cases.image_headers(np.arange(64) - 32.0, FrameOfReferenceUID="1.2.3")
     return planning_cases.write_series(tmp_path / "ct", headers), headers
 
 
 @pytest.fixture
-def mr_folder(panel, tmp_path):
+def mr_folder(planned, tmp_path):
     x, y, z = np.array((-32.0,) * 3) + case.MOVED_MM
     headers = planning_cases.image_headers(
         np.arange(64) + z, origin=(x, y), modality="MR", FrameOfReferenceUID="1.4.5.6"
@@ -305,9 +275,9 @@ def mr_folder(panel, tmp_path):
     return planning_cases.write_series(tmp_path / "mr", headers)
 
 
-def test_export_previews_then_writes_together(host, panel, told, ct_folder, mr_folder, tmp_path):
+def test_export_previews_then_writes_together(host, planned, told, ct_folder, mr_folder, tmp_path):
     folder, headers = ct_folder
-    ui, out = panel.ui, tmp_path / "out"
+    ui, out = planned.ui, tmp_path / "out"
     assert ui.previewButton.enabled is False
     ui.ctFolderButton.directory = str(folder)
     ui.mrFolderButton.directory = str(mr_folder)
@@ -317,7 +287,12 @@ def test_export_previews_then_writes_together(host, panel, told, ct_folder, mr_f
         ["reg.dcm", "Spatial Registration"],
         ["seg.dcm", "Segmentation"],
     ]
-    assert all(row[3].startswith("passed") for row in cells(ui.exportTable)), cells(ui.exportTable)
+    rows = by_heading(ui.exportTable)
+    assert all(row["Check"].startswith("passed") for row in rows), rows
+    assert rows[0]["Content"].startswith("2 GTV, 2 PTV on 64 images of the CT")
+    assert "contours within 0.0 %" in rows[0]["What was checked"]
+    assert rows[2]["Content"] == "2 lesions (M1, M2) on the voxels of the MR series (64 images, as acquired)"
+    assert "all 2 segments are in the one object" in rows[2]["What was checked"]
     assert ui.exportButton.enabled is False and not out.exists()
     ui.outFolderButton.directory = str(out)
     host.click(ui.exportButton)
@@ -358,10 +333,12 @@ def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folde
     ui.ctFolderButton.directory, ui.mrFolderButton.directory = str(ct_folder[0]), str(mr_folder)
     ui.outFolderButton.directory = str(out)
     host.click(ui.previewButton)
-    table = {row[0]: row for row in cells(ui.exportTable)}
-    assert "4 of them reference only (CONTROL), not for treatment" in table["rtstruct.dcm"][2]
-    assert "4 reference regions not for treatment" in table["seg.dcm"][2]
-    assert "resampled onto the grid of the T1" in table["seg.dcm"][3]  # their own grid is finer
+    table = {row["File"]: row for row in by_heading(ui.exportTable)}
+    assert "the 4 CONTROL are reference only, not for treatment" in table["rtstruct.dcm"]["Content"]
+    assert "4 reference regions, not for treatment" in table["seg.dcm"]["Content"]
+    assert "all 6 segments are in the one object" in table["seg.dcm"]["What was checked"]
+    # their own voxels are finer
+    assert "resampled onto the voxels of the T1" in table["seg.dcm"]["Check"]
     host.click(ui.exportButton)
     data = pydicom.dcmread(out / "rtstruct.dcm")
     kinds = {str(r.ROIName): (str(o.RTROIInterpretedType), str(r.ROIDescription))
@@ -382,29 +359,29 @@ def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folde
     ui.referenceBox.checked = False
     assert ui.exportButton.enabled is False and ui.exportTable.rowCount == 0
     host.click(ui.previewButton)
-    assert cells(ui.exportTable)[0][2].startswith("4 structures")
+    assert "CONTROL" not in by_heading(ui.exportTable)[0]["Content"]
 
 
-def test_export_to_another_ct_is_refused(host, panel, told, tmp_path):
+def test_export_to_another_ct_is_refused(host, planned, told, tmp_path):
     headers = planning_cases.image_headers(np.arange(64) - 32.0)
     folder = planning_cases.write_series(tmp_path / "other", headers)
-    panel.ui.ctFolderButton.directory = str(folder)
-    host.click(panel.ui.previewButton)
+    planned.ui.ctFolderButton.directory = str(folder)
+    host.click(planned.ui.previewButton)
     assert "another scan" in told()
-    assert panel.ui.exportButton.enabled is False
+    assert planned.ui.exportButton.enabled is False
 
 
-def test_export_without_the_mr_says_what_is_missing(host, panel, ct_folder):
-    panel.ui.ctFolderButton.directory = str(ct_folder[0])
-    host.click(panel.ui.previewButton)
-    states = [row[3] for row in cells(panel.ui.exportTable)]
+def test_export_without_the_mr_says_what_is_missing(host, planned, ct_folder):
+    planned.ui.ctFolderButton.directory = str(ct_folder[0])
+    host.click(planned.ui.previewButton)
+    states = [row["Check"] for row in by_heading(planned.ui.exportTable)]
     assert states[0].startswith("passed")
-    assert states[1:] == ["the DICOM series of the T1 is not chosen"] * 2
+    assert states[1:] == ["not written: the DICOM series of the T1 is not chosen"] * 2
 
 
-def test_self_test_shows_small_errors(host, panel):
-    host.click(panel.ui.selfTestButton)
-    rows = cells(panel.ui.selfTestTable)
+def test_self_test_shows_small_errors(host, planned):
+    host.click(planned.ui.selfTestButton)
+    rows = cells(planned.ui.selfTestTable)
     assert [row[0] for row in rows] == ["3", "5", "7", "10", "20"]
     for row in rows[1:]:
         assert max(abs(float(text.removesuffix(" %"))) for text in row[1:]) < 1.0
@@ -442,7 +419,7 @@ def test_a_saved_scene_brings_everything_back(host, dosed, tmp_path):
     assert [row[:5] for row in after[1]] == [row[:5] for row in before[1]]
 
 
-def test_entering_leaving_and_reloading_leave_nothing_behind(host, panel):
+def test_entering_leaving_and_reloading_leave_nothing_behind(host, planned):
     host.close()
     before = host.observers()
     for _ in range(4):
@@ -450,12 +427,12 @@ def test_entering_leaving_and_reloading_leave_nothing_behind(host, panel):
         host.close()
     assert host.observers() == before
     new = host.reload("BMVPlanning")
-    assert new is not panel
+    assert new is not planned
     host.open("BMVPlanning")
     assert new.ui.verdictLabel.text.startswith("PASS")
 
 
-def test_the_module_tests_itself(host, panel):
+def test_the_module_tests_itself(host, planned):
     import BMVPlanning
 
     BMVPlanning.BMVPlanningTest().runTest()

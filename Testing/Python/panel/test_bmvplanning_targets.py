@@ -9,29 +9,6 @@ import planning_scene as case
 import pytest
 
 
-@pytest.fixture
-def planned(host, module):
-    """The open panel, fused and with targets."""
-    module("BMVPlanning")
-    nodes = case.fill(host.slicer.mrmlScene)
-    opened = host.open("BMVPlanning")
-    opened.nodes = nodes
-    opened.logic.registerWith = case.registration()
-    host.click(opened.ui.fuseButton)
-    host.click(opened.ui.targetsButton)
-    return opened
-
-
-@pytest.fixture
-def told(host):
-    """Errors become messages, as for a person; the last one's text."""
-    application = host.slicer.app._q
-    application.testing = False
-    yield lambda: host.messages.take()[-1].text
-    application.testing = True
-    host.errors()
-
-
 def points(panel, segmentId):
     """Voxels of a target, LPS mm."""
     from BMVascularLib.segments import labelGeometryOfSegment

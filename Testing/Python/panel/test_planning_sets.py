@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_bmvplanning_dose import cells, headings
+from planning_scene import by_heading
 
 from BMVascularCore.study.dicom import read_single_volume
 
@@ -34,8 +34,7 @@ def load(host, panel, structures=None, dose=None):
 def review(host, panel, prescription):
     panel.ui.prescriptionEdit.text = prescription
     host.click(panel.ui.reviewButton)
-    names = headings(panel.ui.metricsTable)
-    return {row[0]: dict(zip(names, row, strict=True)) for row in cells(panel.ui.metricsTable)}
+    return {row["Structure"]: row for row in by_heading(panel.ui.metricsTable)}
 
 
 @pytest.mark.parametrize("name", ["GTV_03mm", "GTV_07mm", "GTV_20mm"])
