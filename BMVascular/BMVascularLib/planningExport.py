@@ -59,14 +59,11 @@ class ExportObject:
 
     def row(self):
         """The object as a row of the preview."""
-        state = self.problem and f"not written: {self.problem}"
-        state = state or "; ".join(["passed", *self.notes])
+        passed = "passed, with notes" if self.notes else "passed"
         return {
             "file": self.file,
             "object": self.kind,
-            "content": self.content,
-            "checked": "; ".join(self.checks),
-            "check": state,
+            "state": passed if self.data is not None else "not written",
         }
 
 
@@ -127,7 +124,9 @@ def planExport(ct, t1c, facts, targets, lesions, ctFolder, mrFolder="", progress
     ]
     if drawnOn(lesions, ct) or ct is t1c:
         made.append(
-            ExportObject("reg.dcm", "Spatial Registration", problem="not needed: drawn on this image")
+            ExportObject(
+                "reg.dcm", "Spatial Registration", problem="not needed, the lesions were drawn on this image"
+            )
         )
         made.append(_guarded(_segmentation, "seg.dcm", "Segmentation", series, lesions, ct, references))
         return made
@@ -237,7 +236,8 @@ def _segmentation(made, moving, lesions, t1c, references):
     ]
     image = f"{moving.modality} series ({len(moving.headers)} images, as acquired)"
     names = ", ".join(each.name for each in drawn)
-    made.content = f"{len(drawn)} lesions ({names}) on the voxels of the {image}"
+    word = "lesion" if len(drawn) == 1 else "lesions"
+    made.content = f"{len(drawn)} {word} ({names}) on the voxels of the {image}"
     extra = []
     if references is not None:
         # the grid in the scene: the fusion moved the T1 and the habitats together
@@ -254,7 +254,7 @@ def _segmentation(made, moving, lesions, t1c, references):
     if len(made.data.SegmentSequence) != len(drawn):
         made.data, made.problem = None, "not every lesion became a segment"
     made.checks = [
-        f"all {len(drawn)} segments are in the one object",
+        f"lesions and regions are in this one object: {len(drawn)} of {len(drawn)} segments",
         "frame of reference and images are those of the series",
     ]
     return made

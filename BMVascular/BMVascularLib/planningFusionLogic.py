@@ -48,11 +48,13 @@ class PlanningFusionLogic:
 
     def fuse(self, ct, t1c, lesions, progress=None, start=None, ageDays=None):
         """Register; see :func:`BMVascularLib.planningFusion.fuse`."""
+        from BMVascularCore.planning.registration import register_rigid
         from BMVascularLib import planningFusion
+        from BMVascularLib.background import inBackground
 
-        register = {"register": self.registerWith} if self.registerWith is not None else {}
+        register = inBackground(self.registerWith or register_rigid)
         return planningFusion.fuse(
-            slicer.mrmlScene, ct, t1c, lesions, progress=progress, start=start, ageDays=ageDays, **register
+            slicer.mrmlScene, ct, t1c, lesions, register, progress=progress, start=start, ageDays=ageDays
         )
 
     def startOfFusion(self, t1c, ctLandmarks, t1cLandmarks, here):
@@ -65,11 +67,13 @@ class PlanningFusionLogic:
 
     def check(self, ct, t1c, lesions, given=None, path="", progress=None, ageDays=None):
         """Check a given transform and use it; see :func:`BMVascularLib.planningFusion.check`."""
+        from BMVascularCore.planning.registration import check_rigid
         from BMVascularLib import planningFusion
+        from BMVascularLib.background import inBackground
 
-        measure = {"measure": self.measureWith} if self.measureWith is not None else {}
+        measure = inBackground(self.measureWith or check_rigid)
         return planningFusion.check(
-            slicer.mrmlScene, ct, t1c, lesions, given, path, progress=progress, ageDays=ageDays, **measure
+            slicer.mrmlScene, ct, t1c, lesions, given, path, measure, progress=progress, ageDays=ageDays
         )
 
     def accept(self, t1c, looked):

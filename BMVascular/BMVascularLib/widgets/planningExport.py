@@ -1,5 +1,7 @@
 """The sections Export and Self-test of the planning panel."""
 
+import html
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -13,9 +15,7 @@ class ExportSection:
     EXPORT_COLUMNS = (
         ("file", _("File")),
         ("object", _("Object")),
-        ("check", _("Check")),
-        ("content", _("Content")),
-        ("checked", _("What was checked")),
+        ("state", _("Check")),
     )
 
     def setupExport(self):
@@ -36,6 +36,7 @@ class ExportSection:
         for button in self.folderButtons.values():
             button.blockSignals(True)
             button.directory = "."
+            button.text = _("Choose a folder")
             button.blockSignals(False)
 
     def onReferences(self, on):
@@ -46,6 +47,8 @@ class ExportSection:
     def _folderSetter(self, key):
         def changed(path):
             self.folders[key] = path
+            # without a text of its own the button shows its folder
+            self.folderButtons[key].text = ""
             if key != "out":
                 self.exportObjects = []
             self.updateExport()
@@ -70,8 +73,22 @@ class ExportSection:
             ui.exportButton, problem, _("Write all objects of the preview that passed together, or none.")
         )
         fillTable(ui.exportTable, [each.row() for each in self.exportObjects], self.EXPORT_COLUMNS)
+        ui.exportDetails.html = "".join(self.detailsOf(each) for each in self.exportObjects)
         if problem and p is not None and not self.exportObjects:
             ui.exportLabel.text = problem
+
+    def detailsOf(self, made):
+        """What an object holds, what was checked, and what the check found, one below the other."""
+        if made.data is None:
+            lines = [_("Not written: {reason}.").format(reason=made.problem)]
+        else:
+            lines = [
+                made.content,
+                *(f"✓ {text}" for text in made.checks),
+                *(f"! {text}" for text in made.notes),
+            ]
+        body = "<br>".join(html.escape(line) for line in lines if line)
+        return f"<p><b>{html.escape(made.file)}</b> {html.escape(made.kind)}<br>{body}</p>"
 
     def fillFolders(self):
         """Series that Slicer's DICOM database brought need no folder to be chosen."""
@@ -82,7 +99,7 @@ class ExportSection:
                 self.folders[key] = folder
                 button = self.folderButtons[key]
                 button.blockSignals(True)
-                button.directory = folder
+                button.directory, button.text = folder, ""
                 button.blockSignals(False)
 
     def onPreview(self, checked=False):

@@ -87,9 +87,18 @@ class TargetsSection:
         if p is None or self._connecting or chosen == self._cutBy or not self.ui.targetsTable.rowCount:
             self._cutBy = chosen
             return
-        self._cutBy = chosen
+        before, self._cutBy = self._cutBy, chosen
         p.skullBarrier, p.barrierNames = chosen
-        self.onMakeTargets()
+        usable = False
+        with slicer.util.tryWithErrorDisplay(_("The targets stay as they were cut."), waitCursor=True):
+            self.barriers()
+            usable = True
+        if usable:
+            self.onMakeTargets()
+        else:
+            # what stands in the panel is what the targets were cut by
+            self._cutBy = before
+            p.skullBarrier, p.barrierNames = before
 
     def updateRotation(self, *_args):
         """Other angle, translation or isocentre."""

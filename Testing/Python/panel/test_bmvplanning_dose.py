@@ -287,12 +287,11 @@ def test_export_previews_then_writes_together(host, planned, told, ct_folder, mr
         ["reg.dcm", "Spatial Registration"],
         ["seg.dcm", "Segmentation"],
     ]
-    rows = by_heading(ui.exportTable)
-    assert all(row["Check"].startswith("passed") for row in rows), rows
-    assert rows[0]["Content"].startswith("2 GTV, 2 PTV on 64 images of the CT")
-    assert "contours within 0.0 %" in rows[0]["What was checked"]
-    assert rows[2]["Content"] == "2 lesions (M1, M2) on the voxels of the MR series (64 images, as acquired)"
-    assert "all 2 segments are in the one object" in rows[2]["What was checked"]
+    assert all(row["Check"].startswith("passed") for row in by_heading(ui.exportTable))
+    details = ui.exportDetails.plainText
+    assert "2 GTV, 2 PTV on 64 images of the CT" in details and "contours within 0.0 %" in details
+    assert "2 lesions (M1, M2) on the voxels of the MR series (64 images, as acquired)" in details
+    assert "2 of 2 segments" in details
     assert ui.exportButton.enabled is False and not out.exists()
     ui.outFolderButton.directory = str(out)
     host.click(ui.exportButton)
@@ -333,12 +332,12 @@ def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folde
     ui.ctFolderButton.directory, ui.mrFolderButton.directory = str(ct_folder[0]), str(mr_folder)
     ui.outFolderButton.directory = str(out)
     host.click(ui.previewButton)
-    table = {row["File"]: row for row in by_heading(ui.exportTable)}
-    assert "the 4 CONTROL are reference only, not for treatment" in table["rtstruct.dcm"]["Content"]
-    assert "4 reference regions, not for treatment" in table["seg.dcm"]["Content"]
-    assert "all 6 segments are in the one object" in table["seg.dcm"]["What was checked"]
+    details = ui.exportDetails.plainText
+    assert "the 4 CONTROL are reference only, not for treatment" in details
+    assert "2 lesions (M1, M2)" in details and "4 reference regions, not for treatment" in details
+    assert "lesions and regions are in this one object: 6 of 6 segments" in details
     # their own voxels are finer
-    assert "resampled onto the voxels of the T1" in table["seg.dcm"]["Check"]
+    assert "resampled onto the voxels of the T1" in details
     host.click(ui.exportButton)
     data = pydicom.dcmread(out / "rtstruct.dcm")
     kinds = {str(r.ROIName): (str(o.RTROIInterpretedType), str(r.ROIDescription))
@@ -359,7 +358,7 @@ def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folde
     ui.referenceBox.checked = False
     assert ui.exportButton.enabled is False and ui.exportTable.rowCount == 0
     host.click(ui.previewButton)
-    assert "CONTROL" not in by_heading(ui.exportTable)[0]["Content"]
+    assert "CONTROL" not in ui.exportDetails.plainText
 
 
 def test_export_to_another_ct_is_refused(host, planned, told, tmp_path):
@@ -376,7 +375,9 @@ def test_export_without_the_mr_says_what_is_missing(host, planned, ct_folder):
     host.click(planned.ui.previewButton)
     states = [row["Check"] for row in by_heading(planned.ui.exportTable)]
     assert states[0].startswith("passed")
-    assert states[1:] == ["not written: the DICOM series of the T1 is not chosen"] * 2
+    assert states[1:] == ["not written"] * 2
+    said = planned.ui.exportDetails.plainText
+    assert said.count("Not written: the DICOM series of the T1 is not chosen.") == 2
 
 
 def test_self_test_shows_small_errors(host, planned):

@@ -169,6 +169,50 @@ def test_cancel_leaves_the_scene_as_it_was(host, planning):
     assert host.messages.take() == []
 
 
+def test_a_long_registration_leaves_the_window_alive_and_can_be_left_at_once(host, planning):
+    from PySide6 import QtCore
+
+    seen, scene = [], host.slicer.mrmlScene
+    before = scene.GetNumberOfNodes()
+
+    def slow(fixed, moving, progress=None, initial=None):
+        progress(0.1, "finding the head")
+        seen.append("started")
+        time.sleep(1.5)
+        progress(0.5, "going on")
+        seen.append("not reached")
+
+    def tick():
+        seen.append("tick")
+        if seen.count("tick") == 4:
+            seen.append(host.cancelNextProgress(5))
+
+    planning.logic.registerWith = slow
+    ticks = QtCore.QTimer()
+    ticks.timeout.connect(tick)
+    ticks.start(50)
+    started = time.perf_counter()
+    host.click(planning.ui.fuseButton)
+    taken = time.perf_counter() - started
+    ticks.stop()
+    # four ticks came while the work was silent, and Cancel did not wait for its next word
+    assert seen.count("tick") >= 4 and taken < 1.4
+    time.sleep(1.6)
+    assert "not reached" not in seen
+    assert scene.GetNumberOfNodes() == before
+    assert planning.nodes["T1c"].GetParentTransformNode() is None
+
+
+def test_an_error_in_the_background_is_told_as_one_sentence(host, planning, told):
+    def fails(fixed, moving, progress=None, initial=None):
+        progress(0.1)
+        raise InputError("shows no head", "T1", "Choose another.")
+
+    planning.logic.registerWith = fails
+    host.click(planning.ui.fuseButton)
+    assert "T1: shows no head. Choose another." in told()
+
+
 def test_a_moved_ct_is_refused(host, planning, told):
     transform = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
     planning.nodes["CT"].SetAndObserveTransformNodeID(transform.GetID())

@@ -175,7 +175,8 @@ def test_contours_on_the_planning_image_become_targets_and_leave_without_a_fusio
     host.click(ui.previewButton)
     states = {row["File"]: row["Check"] for row in by_heading(ui.exportTable)}
     assert states["rtstruct.dcm"].startswith("passed") and states["seg.dcm"].startswith("passed")
-    assert states["reg.dcm"] == "not written: not needed: drawn on this image"
+    assert states["reg.dcm"] == "not written"
+    assert "not needed, the lesions were drawn on this image" in ui.exportDetails.plainText
     host.click(ui.exportButton)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["rtstruct.dcm", "seg.dcm"]
     data = pydicom.dcmread(tmp_path / "out/seg.dcm")
