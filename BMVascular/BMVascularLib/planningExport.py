@@ -1,5 +1,6 @@
 """DICOM objects of a plan: made and checked in memory, shown, then written together or not at all."""
 
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume
 from BMVascularLib.planningNodes import drawnOn, frameOf, requireCt
 from BMVascularLib.planningTargets import reviewStructures
-from BMVascularLib.segments import labelsOfNode
+from BMVascularLib.segments import labelsOfNode, segmentIds
 from BMVascularLib.transforms import transformToWorld
 from BMVascularLib.volumes import geometryOfNode
 
@@ -84,6 +85,16 @@ def refusal(ct, facts, targets):
     if targets is None:
         return "There are no targets: make them first."
     return ""
+
+
+def stampOf(images, segmentations, facts):
+    """What tells whether images, masks or the fusion have changed."""
+    stamp = [node.GetID() if node is not None else "" for node in images]
+    for node in segmentations:
+        for segmentId in segmentIds(node) if node is not None else []:
+            mask = node.GetSegmentation().GetSegment(segmentId).GetRepresentation("Binary labelmap")
+            stamp += [node.GetID(), segmentId, mask.GetMTime() if mask is not None else 0]
+    return (*stamp, json.dumps(facts, sort_keys=True))
 
 
 def planExport(ct, t1c, facts, targets, lesions, ctFolder, mrFolder="", progress=None, references=None):

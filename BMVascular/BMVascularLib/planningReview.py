@@ -261,6 +261,13 @@ class PlanningReviewLogic:
 
         return seriesFolder(node)
 
+    def exportStamp(self, ct, t1c, lesions):
+        """What tells whether a preview still shows what would be written now."""
+        from BMVascularLib.planningExport import stampOf
+
+        nodes = (self.targets(lesions), lesions)
+        return stampOf((ct, t1c), nodes, self.planningFacts(ct, t1c, lesions))
+
     def previewExport(self, ct, t1c, lesions, ctFolder, mrFolder, progress=None, references=True):
         """Make and check every DICOM object in memory."""
         from BMVascularLib.planningExport import planExport

@@ -4,6 +4,8 @@ The life cycle is Slicer's contract for scripted modules: the parameter node is 
 panel is visible, released when a scene closes, and made again afterwards.
 """
 
+from contextlib import contextmanager
+
 import qt
 import slicer
 import vtk
@@ -92,6 +94,26 @@ def setEnabledWithReason(button, problem, hint):
     """Enable a button, or disable it with the reason in its tooltip."""
     button.enabled = not problem
     button.toolTip = problem or hint
+
+
+@contextmanager
+def unticked(box, on):
+    """A box whose work fails is not left ticked.
+
+    Parameters
+    ----------
+    box : qt.QCheckBox
+    on : bool
+        False where it was unticked: nothing is to be put back.
+    """
+    try:
+        yield
+    except BaseException:
+        if on:
+            box.blockSignals(True)
+            box.checked = False
+            box.blockSignals(False)
+        raise
 
 
 def fillTable(widget, rows, columns):

@@ -31,7 +31,7 @@ class ExportSection:
 
     def forgetExport(self):
         """A new scene may be another patient: no folder is carried over."""
-        self.exportObjects = []
+        self.exportObjects, self._previewed = [], None
         self.folders = dict.fromkeys(self.folderButtons, "")
         for button in self.folderButtons.values():
             button.blockSignals(True)
@@ -59,6 +59,9 @@ class ExportSection:
         """What can be pressed now."""
         ui, p = self.ui, self._parameterNode
         self.fillFolders()
+        if self.exportObjects and self.exportStamp() != self._previewed:
+            self.exportObjects = []
+            ui.exportLabel.text = _("Changed since the preview: preview again.")
         problem = self.logic.exportRefusal(p.ctVolume, p.t1cVolume, p.lesions) if p is not None else " "
         if not problem and not self.folders["ct"]:
             problem = _("Choose the folder with the DICOM series of the planning CT.")
@@ -74,8 +77,14 @@ class ExportSection:
         )
         fillTable(ui.exportTable, [each.row() for each in self.exportObjects], self.EXPORT_COLUMNS)
         ui.exportDetails.html = "".join(self.detailsOf(each) for each in self.exportObjects)
-        if problem and p is not None and not self.exportObjects:
-            ui.exportLabel.text = problem
+        refused = self.logic.exportRefusal(p.ctVolume, p.t1cVolume, p.lesions) if p is not None else ""
+        if refused:
+            ui.exportLabel.text = refused
+
+    def exportStamp(self):
+        """What the preview rests on."""
+        p = self._parameterNode
+        return self.logic.exportStamp(p.ctVolume, p.t1cVolume, p.lesions) if p is not None else None
 
     def detailsOf(self, made):
         """What an object holds, what was checked, and what the check found, one below the other."""
@@ -105,6 +114,8 @@ class ExportSection:
     def onPreview(self, checked=False):
         """Make and check all objects."""
         p = self._parameterNode
+        self.exportObjects = []
+        self.updateExport()
         with slicer.util.tryWithErrorDisplay(_("The export cannot be made."), waitCursor=True):
             found = runTask(
                 _("Making the DICOM objects"),
@@ -118,12 +129,15 @@ class ExportSection:
                     p.exportReferences,
                 ),
             )
-            self.exportObjects = found or []
+            self.exportObjects, self._previewed = found or [], self.exportStamp()
             self.ui.exportLabel.text = _("Nothing is written yet.")
         self.updateExport()
 
     def onExport(self, checked=False):
-        """Write what passed."""
+        """Write what passed, unless something has changed since."""
+        self.updateExport()
+        if not self.exportObjects:
+            return
         with slicer.util.tryWithErrorDisplay(_("Nothing was written."), waitCursor=True):
             names = self.logic.writeExport(self.exportObjects, self.folders["out"])
             self.ui.exportLabel.text = _("Written: {files}.").format(files=", ".join(names))

@@ -4,7 +4,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
+from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason, unticked
 from BMVascularLib.widgets.tasks import runTask
 
 FLICKER_MS = 500
@@ -271,11 +271,12 @@ class FuseSection:
         p = self._parameterNode
         if p is None or p.ctVolume is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The edges were not drawn."), waitCursor=True):
-            if on:
-                self.logic.showBoneEdges(p.ctVolume)
-            else:
-                self.logic.removeDerived("edges")
+        if not on:
+            self.logic.removeDerived("edges")
+            return
+        told = slicer.util.tryWithErrorDisplay(_("The edges were not drawn."), waitCursor=True)
+        with unticked(self.ui.edgesBox, on), told:
+            self.logic.showBoneEdges(p.ctVolume)
 
     def leaveViews(self):
         """What is shown only goes when the panel is left; CT and T1 stay in the views."""

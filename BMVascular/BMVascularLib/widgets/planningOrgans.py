@@ -124,6 +124,8 @@ class OrgansSection:
         """Another limit or citation; the published row stays known."""
         table, row = self.ui.constraintsTable, item.row()
         limit, source = (table.item(row, column).text() for column in self.EDITED)
-        with slicer.util.tryWithErrorDisplay(_("The constraint was not changed.")):
-            self.logic.editConstraint(self._constraints[row], limit, source)
-        self.updateConstraints()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The constraint was not changed.")):
+                self.logic.editConstraint(self._constraints[row], limit, source)
+        finally:
+            self.updateConstraints()

@@ -1,9 +1,10 @@
 """The section Targets of the planning panel."""
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
-from BMVascularLib.widgets.panel import fillTable, makeEditable, setEnabledWithReason
+from BMVascularLib.widgets.panel import fillTable, makeEditable, setEnabledWithReason, unticked
 from BMVascularLib.widgets.tasks import runTask
 
 
@@ -90,15 +91,21 @@ class TargetsSection:
         before, self._cutBy = self._cutBy, chosen
         p.skullBarrier, p.barrierNames = chosen
         usable = False
-        with slicer.util.tryWithErrorDisplay(_("The targets stay as they were cut."), waitCursor=True):
-            self.barriers()
-            usable = True
-        if usable:
-            self.onMakeTargets()
-        else:
-            # what stands in the panel is what the targets were cut by
-            self._cutBy = before
-            p.skullBarrier, p.barrierNames = before
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The targets stay as they were cut."), waitCursor=True):
+                self.barriers()
+                usable = True
+        finally:
+            if not usable:
+                # once the parameter node has taken what was just typed, which would win otherwise
+                qt.QTimer.singleShot(0, lambda: self.restoreBarriers(before))
+        self.onMakeTargets()
+
+    def restoreBarriers(self, before):
+        """What stands in the panel is what the targets were cut by."""
+        self._cutBy = before
+        if self._parameterNode is not None:
+            self._parameterNode.skullBarrier, self._parameterNode.barrierNames = before
 
     def updateRotation(self, *_args):
         """Other angle, translation or isocentre."""
@@ -136,20 +143,15 @@ class TargetsSection:
 
     def onMarginEdited(self, item):
         """Make the targets of the edited lesion again, of no other."""
-        p, table = self._parameterNode, self.ui.targetsTable
-        row = item.row()
-        name = table.item(row, 0).text()
-        try:
-            with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
-                ctv, ptv = (self.logic.marginOfText(table.item(row, c).text()) for c in self.EDITABLE)
-                self.logic.setMargins(p.lesions, p.ctVolume, name, ctv, ptv, self.barriers())
-        finally:
-            self.updateTargets()
-            table.selectRow(row)
+        table = self.ui.targetsTable
+        table.blockSignals(True)
+        table.selectRow(item.row())
+        table.blockSignals(False)
+        self.changeChosen([table.item(item.row(), column).text() for column in self.EDITABLE])
 
     def onLesionMargin(self, value):
         """The spin boxes of the chosen lesion: slices, 3D and volumes follow each turn."""
-        self.changeChosen([box.value for box in (self.ui.lesionCtvSpin, self.ui.lesionPtvSpin)])
+        self.changeChosen([f"{box.value:g}" for box in (self.ui.lesionCtvSpin, self.ui.lesionPtvSpin)])
 
     def onSideMargin(self, value):
         """The margin towards one side of the chosen lesion."""
@@ -159,18 +161,23 @@ class TargetsSection:
         margins = [table.item(table.currentRow(), column).text() for column in self.EDITABLE]
         sides = " ".join(f"{side}{box.value:g}" for side, box in self.sideSpins.items())
         margins[self.ui.sidesBox.currentIndex] = sides
-        self.changeChosen([self.logic.marginOfText(text) for text in margins])
+        self.changeChosen(margins)
 
     def changeChosen(self, margins):
-        """Other margins (CTV, PTV) for the chosen lesion."""
+        """Other margins (CTV, PTV, as text) for the chosen lesion."""
         p, table = self._parameterNode, self.ui.targetsTable
         row = table.currentRow()
         if p is None or self._connecting or row < 0:
             return
-        with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
-            self.logic.setMargins(p.lesions, p.ctVolume, table.item(row, 0).text(), *margins, self.barriers())
-        self.updateTargets()
-        table.selectRow(row)
+        name = table.item(row, 0).text()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The margin was not changed.")):
+                chosen = [self.logic.marginOfText(text) for text in margins]
+                self.logic.setMargins(p.lesions, p.ctVolume, name, *chosen, self.barriers())
+        finally:
+            self.updateTargets()
+            self.updateExport()
+            table.selectRow(row)
 
     def updateLesionMargin(self, *_args):
         """Margins of the chosen lesion in the spin boxes; off where there is none or its sides differ."""
@@ -205,7 +212,9 @@ class TargetsSection:
         p = self._parameterNode
         if p is None or self._connecting:
             return
-        with slicer.util.tryWithErrorDisplay(_("The reference regions cannot be shown."), waitCursor=True):
+        with unticked(self.ui.referencesBox, on), slicer.util.tryWithErrorDisplay(
+            _("The reference regions cannot be shown."), waitCursor=True
+        ):
             self.logic.showReferences(p.lesions, on)
 
     def onTargetRow(self, row, column):

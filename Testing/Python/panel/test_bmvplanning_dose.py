@@ -70,6 +70,53 @@ def test_constraints_wait_for_the_number_of_fractions(host, organs):
     assert all(row[6] and row[7] in ("verified", "unverified") for row in rows)
 
 
+def test_limit_and_source_of_a_constraint_can_be_edited_and_taken_back(host, organs, told, tmp_path):
+    ui = organs.ui
+    ui.fractionsBox.setCurrentText("1")
+    table = ui.constraintsTable
+    published = by_heading(table)[0]
+    table.item(0, 2).setText("< 7.5 Gy")
+    edited = by_heading(table)[0]
+    assert edited["Limit"] == "< 7.5 Gy" and edited["Source"] == "edited here"
+    assert edited["Checked"] == f"edited here, published {published['Limit']}"
+    table.item(0, 6).setText("Protocol of our department, 2025")
+    assert by_heading(table)[0]["Source"] == "Protocol of our department, 2025"
+    table.item(0, 2).setText("much")
+    assert "'much' is not a limit in Gy" in told()
+    assert by_heading(table)[0]["Limit"] == "< 7.5 Gy"
+    file = host.saveScene(tmp_path / "scene.mrb")
+    host.clear()
+    host.loadScene(file)
+    ui.fractionsBox.setCurrentText("3")
+    assert not any(row["Checked"].startswith("edited") for row in by_heading(table))
+    ui.fractionsBox.setCurrentText("1")
+    assert by_heading(table)[0]["Limit"] == "< 7.5 Gy"
+    table.item(0, 2).setText("")
+    assert by_heading(table)[0] == published
+
+
+def test_an_edited_limit_is_what_a_dose_is_compared_with(host, organs):
+    ui = organs.ui
+    ui.doseSelector.setCurrentNode(case.add_dose(host.slicer.mrmlScene))
+    ui.fractionsBox.setCurrentText("1")
+    ui.prescriptionEdit.text = "20"
+    host.click(ui.reviewButton)
+    row = by_heading(ui.constraintsTable)[0]
+    reached = float(row["Reached"].split()[0])
+    for factor, said in ((0.5, "above"), (2.0, "within")):
+        ui.constraintsTable.item(0, 2).setText(f"{factor * reached:.2f}")
+        assert by_heading(ui.constraintsTable)[0]["Compared"] == said
+
+
+def test_organs_are_drawn_on_the_grid_of_the_ct(host, planned, monkeypatch):
+    opened = []
+    monkeypatch.setattr(host.slicer.util, "selectModule", opened.append)
+    host.click(planned.ui.drawButton)
+    node = planned.ui.organsSelector.currentNode()
+    assert opened == ["SegmentEditor"] and node.GetSegmentation().GetNumberOfSegments() == 0
+    assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is planned.nodes["CT"]
+
+
 def test_review_needs_a_typed_prescription(host, dosed, told):
     assert dosed.ui.prescriptionEdit.text == ""
     assert dosed.ui.reviewButton.enabled is False
@@ -294,6 +341,12 @@ def test_export_previews_then_writes_together(host, planned, told, ct_folder, mr
     assert "2 of 2 segments" in details
     assert ui.exportButton.enabled is False and not out.exists()
     ui.outFolderButton.directory = str(out)
+    assert ui.exportButton.enabled is True
+    ui.targetsTable.item(0, 3).setText("2")
+    host.process()
+    assert ui.exportButton.enabled is False and ui.exportTable.rowCount == 0
+    assert ui.exportLabel.text == "Changed since the preview: preview again."
+    host.click(ui.previewButton)
     host.click(ui.exportButton)
     assert sorted(p.name for p in out.iterdir()) == ["reg.dcm", "rtstruct.dcm", "seg.dcm"]
     structures = pydicom.dcmread(out / "rtstruct.dcm")
@@ -324,6 +377,33 @@ def test_export_previews_then_writes_together(host, planned, told, ct_folder, mr
 def validated(path):
     told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
     return [line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")]
+
+
+def test_habitats_are_shown_as_reference_and_never_become_targets_or_organs(host, habitats, told):
+    from BMVascularLib.segments import labelGeometryOfSegment
+    from BMVascularLib.studyNodes import firstOf
+
+    scene, ui = host.slicer.mrmlScene, habitats.ui
+    ui.referencesBox.checked = True
+    node = firstOf(scene, "references", "TP1")
+    names = [
+        node.GetSegmentation().GetNthSegment(n).GetName()
+        for n in range(node.GetSegmentation().GetNumberOfSegments())
+    ]
+    assert len(names) == 4
+    assert all(name.startswith("zREF_01") and name.endswith("(not for treatment)") for name in names)
+    array, geometry = labelGeometryOfSegment(node, "zREF_01_PresHiBV")
+    # in the space of the CT
+    centre = geometry.points_of(np.argwhere(array > 0)).mean(axis=0)
+    assert centre == pytest.approx(case.BALLS["M1"][1], abs=0.1)
+    ui.prescriptionEdit.text = "20"
+    host.click(ui.reviewButton)
+    assert not any(row["Structure"].startswith("zREF") for row in by_heading(ui.metricsTable))
+    ui.referencesBox.checked = False
+    assert firstOf(scene, "references", "TP1") is None
+    scene.RemoveNode(firstOf(scene, "habitats", "TP1"))
+    ui.referencesBox.checked = True
+    assert "neither habitats nor a Ktrans map" in told()
 
 
 @pytest.mark.usefixtures("hd")
@@ -408,6 +488,7 @@ def test_a_saved_scene_brings_everything_back(host, dosed, tmp_path):
     host.click(dosed.ui.acceptButton)
     host.click(dosed.ui.reviewButton)
     before = cells(dosed.ui.targetsTable), cells(dosed.ui.metricsTable), cells(dosed.ui.fusionTable)
+    conventions = dosed.ui.conventionsLabel.text
     file = host.saveScene(tmp_path / "scene.mrb")
     host.clear()
     host.loadScene(file)
@@ -418,6 +499,7 @@ def test_a_saved_scene_brings_everything_back(host, dosed, tmp_path):
     assert after[0] == before[0]
     assert after[2] == before[2]
     assert [row[:5] for row in after[1]] == [row[:5] for row in before[1]]
+    assert dosed.ui.conventionsLabel.text == conventions and "end caps" in conventions
 
 
 def test_entering_leaving_and_reloading_leave_nothing_behind(host, planned):
