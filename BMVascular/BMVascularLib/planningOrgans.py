@@ -60,7 +60,9 @@ def importStructures(scene, path, ct, timepoint=""):
     if not drawn:
         raise InputError("holds no drawn structure", Path(path).name, "Draw the organs and export again.")
     if ct is None and found.from_contours:
-        raise InputError("contours need the planning CT", Path(path).name, "Choose the planning CT first.")
+        raise InputError(
+            "contours need the planning CT or a dose", Path(path).name, "Choose one of them first."
+        )
     masks = [_maskOf(structure, ct) for structure in drawn]
     for structure, mask in zip(drawn, masks, strict=True):
         if structure.contours and self_crossing(structure.contours):
@@ -73,13 +75,17 @@ def importStructures(scene, path, ct, timepoint=""):
         )
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
     node.CreateDefaultDisplayNodes()
-    used = set()
+    used, counts = set(), {}
     for n, (structure, mask) in enumerate(zip(drawn, masks, strict=True)):
-        if mask.array.any():
-            # where a file gives several structures one colour, the chart could not tell them apart
-            repeated = structure.colour is not None and tuple(structure.colour) in used
-            used.add(tuple(structure.colour or ()))
-            _addSegment(node, replace(structure, colour=None) if repeated else structure, mask, n)
+        if not mask.array.any():
+            continue
+        # where a file gives several structures one colour, the chart could not tell them apart
+        if structure.colour is None or tuple(structure.colour) in used:
+            kind = structure.kind or "ORGAN"
+            structure = replace(structure, colour=colour_of(kind, counts.get(kind, 0)))
+            counts[kind] = counts.get(kind, 0) + 1
+        used.add(tuple(structure.colour))
+        _addSegment(node, structure, mask, n)
     setRole(node, "organs", timepoint, "imported")
     if found.frame_of_reference_uid:
         node.SetAttribute(FRAME, found.frame_of_reference_uid)

@@ -152,6 +152,8 @@ class DoseSection:
         )
         rows = self.logic.habitatRows(self._parameterNode.lesions)
         fillTable(self.ui.habitatsTable, rows, self.HABITAT_COLUMNS)
+        for widget in (self.ui.habitatsTitle, self.ui.habitatsTable):
+            widget.visible = bool(rows)
 
     def onChart(self, checked=False):
         """Chart and table below the slices."""

@@ -73,7 +73,9 @@ class OrgansSection:
         """Read a structure set into the scene."""
         p = self._parameterNode
         with slicer.util.tryWithErrorDisplay(_("The structures were not imported."), waitCursor=True):
-            node, warnings = self.logic.importStructures(self.ui.structuresPath.currentPath, p.ctVolume)
+            # a plan may come without its CT: contours are then shown on the grid of the dose
+            grid = p.ctVolume or p.dose
+            node, warnings = self.logic.importStructures(self.ui.structuresPath.currentPath, grid)
             p.organs = node
             if warnings:
                 slicer.util.warningDisplay("\n".join(warnings))

@@ -212,8 +212,9 @@ class TargetsSection:
         p = self._parameterNode
         if p is None or self._connecting:
             return
-        with unticked(self.ui.referencesBox, on), slicer.util.tryWithErrorDisplay(
-            _("The reference regions cannot be shown."), waitCursor=True
+        with (
+            unticked(self.ui.referencesBox, on),
+            slicer.util.tryWithErrorDisplay(_("The reference regions cannot be shown."), waitCursor=True),
         ):
             self.logic.showReferences(p.lesions, on)
 
