@@ -217,12 +217,14 @@ def _proxies(scene):
     return found
 
 
-def lesionMasks(lesions):
+def lesionMasks(lesions, only=None):
     """Every lesion as a mask cut out around it, where the views show it.
 
     Parameters
     ----------
     lesions : vtkMRMLSegmentationNode
+    only : str, optional
+        Name of the one lesion that is wanted.
 
     Returns
     -------
@@ -237,11 +239,13 @@ def lesionMasks(lesions):
     found = []
     for number, segmentId in enumerate(segmentIds(lesions) if lesions is not None else [], start=1):
         name = lesions.GetSegmentation().GetSegment(segmentId).GetName()
+        if only is not None and name != only:
+            continue
         array, geometry = labelGeometryOfSegment(lesions, segmentId)
         if array.any():
             box = cut_out(array > 0, geometry, 2.0)
             found.append((number, name, Volume(box.array > 0, box.geometry, name)))
-    if not found:
+    if not found and only is None:
         raise InputError("no lesion is segmented", "lesions", "Choose a segmentation with lesions.")
     return found
 

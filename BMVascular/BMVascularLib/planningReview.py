@@ -24,6 +24,12 @@ class PlanningReviewLogic:
 
         return showRegions(slicer.mrmlScene, lesions, on)
 
+    def referencesShown(self, lesions):
+        """True while the reference regions are in the scene."""
+        from BMVascularLib.planningReference import REFERENCES
+
+        return lesions is not None and firstOf(slicer.mrmlScene, REFERENCES, timepointOf(lesions)) is not None
+
     # -- organs
 
     def importStructures(self, path, ct):

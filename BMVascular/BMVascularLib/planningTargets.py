@@ -96,7 +96,7 @@ def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm, barriers=None):
     InputError
         A margin that cannot be, or a lesion that is gone.
     """
-    chosen = [each for each in lesionMasks(lesions) if each[1] == name]
+    chosen = lesionMasks(lesions, name)
     if not chosen:
         raise InputError("is no longer among the lesions", name, "Make the targets again.")
     geometry = geometryOfNode(ct)

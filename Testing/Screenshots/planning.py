@@ -75,7 +75,7 @@ def preview(host, panel, patient, folder):
     for key, series in seriesFolders(folder).items():
         panel.folderButtons[key].directory = str(series)
     host.click(panel.ui.previewButton)
-    for button in panel.folderButtons.values():
+    for button in (panel.ui.ctFolderButton, panel.ui.mrFolderButton):
         # the folders of this run say nothing to a reader
         button.text = "DICOM series"
 

@@ -34,6 +34,13 @@ class FuseSection:
         ui.squareSlider.connect("valueChanged(double)", self.onSquare)
         ui.edgesBox.connect("toggled(bool)", self.onEdges)
         ui.spyGlassBox.connect("toggled(bool)", self.onSpyGlass)
+        for selector, place in (
+            (ui.ctLandmarksSelector, ui.ctPlaceWidget),
+            (ui.t1cLandmarksSelector, ui.t1cPlaceWidget),
+            (ui.isocentreSelector, ui.isocentrePlaceWidget),
+        ):
+            selector.connect("currentNodeChanged(vtkMRMLNode*)", place.setCurrentNode)
+            place.setCurrentNode(selector.currentNode())
         for selector in (ui.ctLandmarksSelector, ui.t1cLandmarksSelector):
             selector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateFuse)
         ui.acceptButton.connect("clicked(bool)", self.onAccept)
@@ -291,6 +298,8 @@ class FuseSection:
             box.blockSignals(False)
         self.logic.removeDerived("checkerboard", "spyglass", "edges")
         self.logic.hideHandles()
+        for place in (ui.ctPlaceWidget, ui.t1cPlaceWidget, ui.isocentrePlaceWidget):
+            place.setPlaceModeEnabled(False)
         if wasMixed and p is not None and p.ctVolume is not None:
             self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
 

@@ -59,7 +59,8 @@ class TargetsSection:
         ui.targetsFillSlider.connect("valueChanged(double)", self.onTargetsFill)
         for box in (ui.angleSpin, ui.translationSpin):
             box.connect("valueChanged(double)", self.updateRotation)
-        ui.isocentreSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateRotation)
+        ui.isocentreSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onIsocentreChosen)
+        self._isocentre = None
         ui.mriAgeSpin.connect("valueChanged(int)", self.updateAge)
 
     def onMakeTargets(self, checked=False):
@@ -107,6 +108,16 @@ class TargetsSection:
         if self._parameterNode is not None:
             self._parameterNode.skullBarrier, self._parameterNode.barrierNames = before
 
+    def onIsocentreChosen(self, node=None):
+        """The rotation figures follow the chosen point, also while it is placed or dragged."""
+        event = slicer.vtkMRMLMarkupsNode.PointModifiedEvent
+        if self._isocentre is not None:
+            self.removeObserver(self._isocentre, event, self.updateRotation)
+        self._isocentre = node
+        if node is not None:
+            self.addObserver(node, event, self.updateRotation)
+        self.updateRotation()
+
     def updateRotation(self, *_args):
         """Other angle, translation or isocentre."""
         if self._parameterNode is not None and not self._connecting:
@@ -138,6 +149,10 @@ class TargetsSection:
             _("Margin in mm, 0 to 30. Double click to edit; 2 L4 S1 is 2 mm, 4 left, 1 superior."),
         )
         ui.targetsTable.blockSignals(False)
+        shown = p is not None and self.logic.referencesShown(p.lesions)
+        ui.referencesBox.blockSignals(True)
+        ui.referencesBox.checked = shown
+        ui.referencesBox.blockSignals(False)
         self.updateReference()
         self.updateAge()
 

@@ -230,3 +230,39 @@ def test_a_ct_that_slicer_straightened_is_refused_with_the_reason(host, planning
     host.click(planning.ui.fuseButton)
     assert "gantry tilt or uneven slices" in told()
     assert planning.nodes["T1c"].GetParentTransformNode() is None
+
+
+def test_landmarks_and_isocentre_are_clicked_from_the_panel(host, planned):
+    scene, ui = host.slicer.mrmlScene, planned.ui
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "isocentre")
+    ui.isocentreSelector.setCurrentNode(node)
+    before = cells(ui.targetsTable)[0][7]
+    ui.isocentrePlaceWidget.setPlaceModeEnabled(True)
+    r, a, s = case.BALLS["M1"][1] * (-1, -1, 1)
+    host.place((float(r), float(a), float(s)))
+    host.process()
+    # at once, without another choice
+    assert float(cells(ui.targetsTable)[0][7]) < 0.2 < float(before)
+    places = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "CT places")
+    ui.ctLandmarksSelector.setCurrentNode(places)
+    ui.ctPlaceWidget.setPlaceModeEnabled(True)
+    for point in ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)):
+        host.place(point)
+    assert places.GetNumberOfControlPoints() == 2
+    host.close()
+    with pytest.raises(RuntimeError):
+        host.place((0.0, 0.0, 0.0))
+
+
+def test_slicer_rt_finds_dose_and_structures_below_one_study_with_its_unit(host, planned):
+    from BMVascularLib.scene import subjectHierarchy
+
+    scene = host.slicer.mrmlScene
+    dose, targets = case.add_dose(scene), planned.logic.targets(planned.nodes["lesions"])
+    planned.logic.handToSlicerRt(dose, planned.nodes["lesions"], None)
+    hierarchy = subjectHierarchy(scene)
+    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(dose))
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(targets)) == study
+    assert hierarchy.GetItemAttribute(study, "DicomRtImport.DoseUnitName") == "GY"
+    assert float(hierarchy.GetItemAttribute(study, "DicomRtImport.DoseUnitValue")) == 1.0
+    assert dose.GetAttribute("DicomRtImport.DoseVolume") == "1"
