@@ -13,11 +13,11 @@ class PlanningFusionLogic:
 
         return fusionOf(slicer.mrmlScene, timepointOf(t1c)) if t1c is not None else None
 
-    def fusionFacts(self, t1c):
-        """Verdict, reasons and numbers of the fusion of a T1c; empty before it."""
+    def fusionFacts(self, t1c, ct=None):
+        """Verdict, reasons and numbers of the fusion of a T1c (with this CT); empty before it."""
         from BMVascularLib.planningNodes import fusionFacts
 
-        return fusionFacts(self.fusion(t1c))
+        return fusionFacts(self.fusion(t1c), ct)
 
     def planningFacts(self, ct, t1c, lesions):
         """The fusion that the targets rest on: none is needed where the lesions were drawn on the planning image."""
@@ -25,7 +25,7 @@ class PlanningFusionLogic:
 
         if ct is not None and (ct is t1c or drawnOn(lesions, ct)):
             return dict(ONE_IMAGE)
-        return self.fusionFacts(t1c)
+        return self.fusionFacts(t1c, ct)
 
     def verdictText(self, facts):
         """Verdict in words."""

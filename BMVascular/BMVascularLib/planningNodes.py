@@ -45,9 +45,10 @@ def fusionOf(scene, timepoint):
     return None
 
 
-def fusionFacts(node):
+def fusionFacts(node, ct=None):
     """What was measured of a fusion: verdict, reasons, numbers; empty without one.
 
+    Of another CT than the given one it fails, too.
     A transform that was changed since (moved by hand, edited) keeps its numbers and fails: they are no longer its own.
     """
     text = node.GetAttribute(FACTS) if node is not None else None
@@ -55,6 +56,12 @@ def fusionFacts(node):
     measured = facts.get("matrix")
     if measured is not None and np.abs(np.reshape(measured, (4, 4)) - _placeOf(node)).max() > _MOVED:
         facts |= {"verdict": "fail", "reasons": ["the transform was changed after it was measured"]}
+    fixed = node.GetNodeReference(node.GetFixedNodeReferenceRole()) if facts else None
+    if None not in (fixed, ct) and fixed is not ct:
+        facts |= {
+            "verdict": "fail",
+            "reasons": [f"the T1 was fused with {fixed.GetName()}, not with this image"],
+        }
     return facts
 
 
@@ -91,8 +98,10 @@ def instancesOf(node):
 def seriesFolder(node):
     """Folder with the DICOM files of a node as Slicer's database stores them, '' where it knows none or several."""
     uids, database = instancesOf(node)
+    # asking for every slice would take long; those of one series lie together
+    asked = [uids[0], uids[len(uids) // 2], uids[-1]] if uids else []
     folders = (
-        {str(Path(file).parent) for file in map(database.fileForInstance, uids) if file} if uids else set()
+        {str(Path(file).parent) for file in map(database.fileForInstance, asked) if file} if asked else set()
     )
     return folders.pop() if len(folders) == 1 else ""
 

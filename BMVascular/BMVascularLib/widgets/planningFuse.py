@@ -84,7 +84,8 @@ class FuseSection:
         ui.verdictLabel.setStyleSheet(f"color: {self.VERDICT_COLORS.get(facts.get('verdict'), 'gray')};")
         t1c = p.t1cVolume if p is not None else None
         fillTable(ui.fusionTable, self.logic.residualRows(t1c), self.FUSION_COLUMNS)
-        self.updateAccept(self.logic.fusionFacts(t1c), t1c)
+        ct = p.ctVolume if p is not None else None
+        self.updateAccept(self.logic.fusionFacts(t1c, ct), t1c)
 
     def updateAccept(self, facts, t1c):
         """What was accepted, and whether it can be."""

@@ -130,6 +130,23 @@ def test_moving_a_fused_t1_takes_its_verdict_away_until_it_is_fused_again(host, 
     assert ui.verdictLabel.text.startswith("PASS")
 
 
+def test_a_fusion_with_another_ct_does_not_count(host, planned):
+    from BMVascularCore.volume import Volume
+    from BMVascularLib.studyNodes import addImage
+
+    blank = Volume(np.zeros(case.ct_grid().shape, np.int16), case.ct_grid(), "CT", {"modality": "CT"})
+    other = addImage(host.slicer.mrmlScene, blank, "CT", "Old")
+    ui = planned.ui
+    ui.ctSelector.setCurrentNode(other)
+    assert "FAIL" in ui.verdictLabel.text and "was fused with Planning CT" in ui.verdictLabel.text
+    assert ui.acceptButton.enabled is False
+    assert "nothing is exported" in planned.logic.exportRefusal(
+        other, planned.nodes["T1c"], planned.nodes["lesions"]
+    )
+    host.click(ui.fuseButton)
+    assert ui.verdictLabel.text.startswith("PASS")
+
+
 def test_lesions_drawn_over_the_fused_t1_stay_where_they_are_when_it_is_fused_again(host, fused):
     from BMVascularLib.studyNodes import setRole
 
