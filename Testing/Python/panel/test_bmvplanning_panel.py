@@ -213,11 +213,20 @@ def test_an_error_in_the_background_is_told_as_one_sentence(host, planning, told
     assert "T1: shows no head. Choose another." in told()
 
 
-def test_a_moved_ct_is_refused(host, planning, told):
-    transform = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+@pytest.mark.parametrize(
+    ("above", "words"),
+    [
+        ("vtkMRMLLinearTransformNode", "never moved"),
+        # how Slicer straightens a series when it loads it
+        ("vtkMRMLGridTransformNode", "gantry tilt or uneven slices"),
+    ],
+    ids=["moved", "straightened"],
+)
+def test_a_ct_below_a_transform_is_refused_with_the_reason(host, planning, told, above, words):
+    transform = host.slicer.mrmlScene.AddNewNodeByClass(above, "transform")
     planning.nodes["CT"].SetAndObserveTransformNodeID(transform.GetID())
     host.click(planning.ui.fuseButton)
-    assert "never moved" in told()
+    assert words in told()
     assert planning.nodes["T1c"].GetParentTransformNode() is None
 
 

@@ -241,14 +241,6 @@ def test_series_from_the_dicom_database_need_no_folder_and_keep_their_frame(
     assert "another scan" in told()
 
 
-def test_a_ct_that_slicer_straightened_is_refused_with_the_reason(host, planning, told):
-    warp = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "CT acquisition transform")
-    planning.nodes["CT"].SetAndObserveTransformNodeID(warp.GetID())
-    host.click(planning.ui.fuseButton)
-    assert "gantry tilt or uneven slices" in told()
-    assert planning.nodes["T1c"].GetParentTransformNode() is None
-
-
 def test_landmarks_and_isocentre_are_clicked_from_the_panel(host, planned):
     scene, ui = host.slicer.mrmlScene, planned.ui
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "isocentre")
