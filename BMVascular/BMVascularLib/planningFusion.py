@@ -20,8 +20,8 @@ from BMVascularLib.planningNodes import (
     databaseValue,
     drawnOn,
     frameOf,
+    fusionAbove,
     fusionFacts,
-    fusionOf,
     instancesOf,
     lesionMasks,
     matrixToWorld,
@@ -81,7 +81,7 @@ def fuse(scene, ct, t1c, lesions=None, register=register_rigid, progress=None, s
         The scene is as before.
     """
     _requirePair(ct, t1c)
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     fixed, moving = volumeBelow(ct, None), volumeBelow(t1c, before)
     options = {} if start is None else {"initial": start}
     found = register(fixed, moving, progress=progress, **options)
@@ -115,7 +115,7 @@ def check(
     _requirePair(ct, t1c)
     if (given is None) == (not path):
         raise InputError("one transform is wanted", "own transform", "Choose a transform node or a file.")
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     if given is not None:
         transform = transformOfNode(given)
     else:
@@ -148,7 +148,7 @@ def startOfLandmarks(scene, t1c, ctLandmarks, t1cLandmarks):
         Fewer than three pairs, unequal numbers, points on a line.
     """
     points = [_placesLps(node) for node in (ctLandmarks, t1cLandmarks)]
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     if before is not None and t1c.GetParentTransformNode() is not None:
         # marked on the fused T1: back to where the image lay
         back = transformFromWorld(before)
@@ -167,7 +167,7 @@ def _placesLps(node):
 
 def startHere(scene, t1c):
     """Start from where the T1c stands: as moved by hand, or as fused before."""
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     if before is not None and t1c.GetParentTransformNode() is not None:
         return transformFromWorld(before)
     return sitk.Euler3DTransform()
@@ -198,7 +198,7 @@ def _requirePair(ct, t1c):
 
 def _keep(scene, ct, t1c, lesions, found, source, given=None):
     timepoint = timepointOf(t1c)
-    node = fusionOf(scene, timepoint)
+    node = fusionAbove(scene, t1c)
     moved = [t1c] if lesions is None or drawnOn(lesions, ct) else [t1c, lesions]
     _carryBack(node, t1c, moved[1:])
     if node is None:
@@ -294,7 +294,7 @@ def accept(scene, t1c, checked):
         No fusion, a failed one, or nothing was looked at.
     """
     timepoint = timepointOf(t1c) if t1c is not None else ""
-    facts = fusionFacts(fusionOf(scene, timepoint))
+    facts = fusionFacts(fusionAbove(scene, t1c)) if t1c is not None else {}
     if not facts:
         raise InputError("nothing is fused yet", "fusion", "Fuse first.")
     if facts["verdict"] == "fail":

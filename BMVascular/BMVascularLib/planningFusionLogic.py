@@ -8,10 +8,9 @@ class PlanningFusionLogic:
 
     def fusion(self, t1c):
         """The transform that carries a T1c into CT space, None before the fusion."""
-        from BMVascularLib.planningNodes import fusionOf
-        from BMVascularLib.studyNodes import timepointOf
+        from BMVascularLib.planningNodes import fusionAbove
 
-        return fusionOf(slicer.mrmlScene, timepointOf(t1c)) if t1c is not None else None
+        return fusionAbove(slicer.mrmlScene, t1c) if t1c is not None else None
 
     def fusionFacts(self, t1c, ct=None):
         """Verdict, reasons and numbers of the fusion of a T1c (with this CT); empty before it."""

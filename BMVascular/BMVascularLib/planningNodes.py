@@ -45,6 +45,13 @@ def fusionOf(scene, timepoint):
     return None
 
 
+def fusionAbove(scene, t1c):
+    """The fusion of a T1c: that of its time point; of an image without one, only a fusion that it lies below."""
+    if timepointOf(t1c):
+        return fusionOf(scene, timepointOf(t1c))
+    return next((node for node in _transformsAbove(t1c) if roleOf(node) == FUSION), None)
+
+
 def fusionFacts(node, ct=None):
     """What was measured of a fusion: verdict, reasons, numbers; empty without one.
 

@@ -64,6 +64,7 @@ def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
         The scene is as before.
     """
     masks = lesionMasks(lesions)
+    _requireNames([name for _, name, _ in masks])
     timepoint = timepointOf(lesions)
     node = firstOf(scene, "targets", timepoint)
     kept = {row["name"]: (row["ctv"], row["ptv"]) for row in rows(node)} if node is not None else {}
@@ -86,6 +87,15 @@ def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
     _display(node)
     keepTable(scene, node)
     return node
+
+
+def _requireNames(names):
+    """Targets are kept by the lesion's name: it must be there once."""
+    seen = set()
+    for name in names:
+        if name.strip().lower() in seen:
+            raise InputError("two lesions have this name", name, "Rename one of them.")
+        seen.add(name.strip().lower())
 
 
 def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm, barriers=None):

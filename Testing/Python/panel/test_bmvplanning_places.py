@@ -147,6 +147,31 @@ def test_a_fusion_with_another_ct_does_not_count(host, planned):
     assert ui.verdictLabel.text.startswith("PASS")
 
 
+def test_two_t1s_without_a_time_point_have_a_fusion_each(host, planning):
+    ui, nodes = planning.ui, planning.nodes
+    for node in nodes.values():
+        node.RemoveAttribute("BMVascular.Role")
+        node.RemoveAttribute("BMVascular.TimePoint")
+    host.click(ui.fuseButton)
+    first = nodes["T1c"].GetParentTransformNode()
+    assert nodes["FLAIR"].GetParentTransformNode() is None
+    ui.t1cSelector.setCurrentNode(nodes["FLAIR"])
+    assert ui.verdictLabel.text == "Not fused yet."
+    planning.logic.registerWith = case.registration(moved=np.array((9.0, 0.0, 0.0)))
+    ui.lesionsSelector.setCurrentNode(None)
+    host.click(ui.fuseButton)
+    assert nodes["FLAIR"].GetParentTransformNode() is not first
+    for name, centre in centres(nodes["lesions"]).items():
+        assert np.abs(centre - case.BALLS[name][1]).max() < 0.2
+
+
+def test_two_lesions_of_one_name_are_refused(host, fused, told):
+    fused.nodes["lesions"].GetSegmentation().GetSegment("M2").SetName("m1 ")
+    host.click(fused.ui.targetsButton)
+    assert "two lesions have this name" in told()
+    assert fused.logic.targets(fused.nodes["lesions"]) is None
+
+
 def test_lesions_drawn_over_the_fused_t1_stay_where_they_are_when_it_is_fused_again(host, fused):
     from BMVascularLib.studyNodes import setRole
 
