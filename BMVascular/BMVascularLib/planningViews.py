@@ -50,7 +50,11 @@ def jumpTo(scene, ras):
 
 def _coarser(geometry, spacingMm):
     """The same field of view on voxels of at least this size."""
-    step = np.maximum(np.asarray(geometry.spacing_mm), spacingMm)
+    return _regridded(geometry, np.maximum(np.asarray(geometry.spacing_mm), spacingMm))
+
+
+def _regridded(geometry, step):
+    """The same field of view on voxels of another size, mm along i, j, k."""
     shape = np.maximum(np.floor(np.asarray(geometry.shape[::-1]) * geometry.spacing_mm / step), 1).astype(int)
     return Geometry(
         tuple(int(n) for n in shape[::-1]), tuple(step.tolist()), geometry.origin_mm, geometry.direction
@@ -83,7 +87,8 @@ def addCheckerboard(scene, ct, t1c, squareMm):
 
 def _greys(ct, t1c):
     """CT and T1c on one grid of the CT, each in its own window as grey values 0 to 255."""
-    geometry = _coarser(geometryOfNode(ct), _BOARD_GRID_MM)
+    # voxels of a thick-sliced CT are divided, too: they are shown as they are, without a gradient between them
+    geometry = _regridded(geometryOfNode(ct), np.full(3, _BOARD_GRID_MM))
     greys = []
     for node in (ct, t1c):
         low, high = display.windowOf(node)

@@ -41,6 +41,8 @@ class FuseSection:
         ):
             selector.connect("currentNodeChanged(vtkMRMLNode*)", place.setCurrentNode)
             place.setCurrentNode(selector.currentNode())
+            # all but this one are hidden by the form
+            place.placeButton().show()
         for selector in (ui.ctLandmarksSelector, ui.t1cLandmarksSelector):
             selector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateFuse)
         ui.acceptButton.connect("clicked(bool)", self.onAccept)
