@@ -90,10 +90,9 @@ def review_plan(
     InputError
         Another frame of reference, a prescription that cannot be, an unknown name.
     """
-    _require_same_frame(dose, structures)
+    warnings = [*dose.warnings, *structures.warnings, *_require_same_frame(dose, structures)]
+    prescription_gy = _by_known_names(prescription_gy, structures)
     _require_prescription(dose, prescription_gy)
-    _require_known(prescription_gy, structures)
-    warnings = [*dose.warnings, *structures.warnings]
     field_ = DoseField(dose)
     chosen = _choose_targets(structures.structures, brain, targets, warnings)
     items, left_out = _evaluate(structures, field_, chosen, end_caps, share_of(progress, 0.0, 0.6), warnings)
@@ -152,6 +151,7 @@ def _conventions(dose, end_caps):
 
 
 def _require_same_frame(dose, structures):
+    """Refuse what belongs to another image or patient; returns what could not be checked."""
     ours, theirs = dose.frame_of_reference_uid, structures.frame_of_reference_uid
     if ours and theirs and ours != theirs:
         raise InputError(
@@ -159,6 +159,16 @@ def _require_same_frame(dose, structures):
             "structures",
             "Give the structure set of the planning CT that the dose was computed on.",
         )
+    patients = {one.patient_id for one in (dose, structures)} - {None}
+    if len(patients) < 2:
+        return []
+    if not (ours and theirs):
+        raise InputError(
+            "the dose and the structure set belong to different patients and state no common frame of reference",
+            "structures",
+            "Give both from one plan.",
+        )
+    return ["the dose and the structure set state different patient IDs, but the same frame of reference"]
 
 
 def _require_prescription(dose, prescription_gy):
@@ -174,17 +184,19 @@ def _require_prescription(dose, prescription_gy):
             )
 
 
-def _require_known(prescription_gy, structures):
+def _by_known_names(prescription_gy, structures):
+    """The prescription with the names as they are written in the structure set; case does not matter."""
     if not isinstance(prescription_gy, dict):
-        return
-    names = {structure.name for structure in structures.structures}
-    unknown = [name for name in prescription_gy if name not in names]
+        return prescription_gy
+    names = {structure.name.strip().lower(): structure.name for structure in structures.structures}
+    unknown = [name for name in prescription_gy if name.strip().lower() not in names]
     if unknown:
         raise InputError(
             f"no structure is called {unknown[0]}",
             "--prescription",
-            f"Known: {', '.join(sorted(names))}.",
+            f"Known: {', '.join(sorted(names.values()))}.",
         )
+    return {names[name.strip().lower()]: value for name, value in prescription_gy.items()}
 
 
 def _choose_targets(structures, brain, targets, warnings):
@@ -243,17 +255,11 @@ def _common_step(structures):
 
 def _base_row(item, field_, dose):
     grid = float(max(dose.geometry.spacing_mm))
-    volume = item.samples.volume_ml
-    diameter = float(np.cbrt(6000.0 * volume / np.pi))
-    if item.target and diameter < planning_rules()["small_for_grid_voxels"] * grid:
-        item.note = "; ".join(
-            filter(
-                None, [item.note, f"diameter below {planning_rules()['small_for_grid_voxels']:g} dose voxels"]
-            )
-        )
+    if item.target:
+        item.note = "; ".join(filter(None, [item.note, _grid_note(item.samples.volume_ml, grid)]))
     row = dict.fromkeys(COLUMNS)
     row |= {
-        "structure": item.structure.name, "type": item.structure.kind, "volume_ml": volume,
+        "structure": item.structure.name, "type": item.structure.kind, "volume_ml": item.samples.volume_ml,
         "dose_covered": item.dvh.covered, "samples": len(item.samples.weights_mm3),
         "sample_step_mm": item.samples.step_mm, "dose_grid_mm": grid, "method": item.samples.method,
         "note": item.note,
@@ -261,6 +267,25 @@ def _base_row(item, field_, dose):
     row |= dose_metrics(item.dvh)
     row["v12_inside_ml"] = item.dvh.volume_at_ml(12.0)
     return row
+
+
+def _too_coarse(volume_ml, grid_mm):
+    """True where indices of a target would say more of the dose grid than of the plan."""
+    limit = planning_rules()["no_indices"]
+    return (
+        grid_mm >= limit["dose_grid_mm"] and np.cbrt(6000.0 * volume_ml / np.pi) < limit["below_diameter_mm"]
+    )
+
+
+def _grid_note(volume_ml, grid_mm):
+    """What is said of a target that is small for its dose grid; empty for others."""
+    rules = planning_rules()
+    diameter = float(np.cbrt(6000.0 * volume_ml / np.pi))
+    if _too_coarse(volume_ml, grid_mm):
+        return f"no indices: dose grid of {grid_mm:.3g} mm for a target of {diameter:.1f} mm"
+    if diameter < rules["small_for_grid_voxels"] * grid_mm:
+        return f"diameter below {rules['small_for_grid_voxels']:g} dose voxels"
+    return ""
 
 
 def _prescription_of(name, prescription_gy):
@@ -285,7 +310,11 @@ def _target_rows(items, rows, field_, prescription_gy, warnings):
             f"isodoses reach the border of the dose grid ({texts} Gy): their volumes are left empty"
         )
     for item in targets:
-        rows[id(item)] |= _indices(item, shares, _prescription_of(item.structure.name, prescription_gy), cut)
+        given = _prescription_of(item.structure.name, prescription_gy)
+        coarse = _too_coarse(item.samples.volume_ml, rows[id(item)]["dose_grid_mm"])
+        if coarse:
+            warnings.append(f"{item.structure.name}: {rows[id(item)]['note']}")
+        rows[id(item)] |= _indices(item, shares, given, cut, coarse)
         rows[id(item)]["bridged"] = "yes" if item.lesion in shares.bridged else "no"
 
 
@@ -296,12 +325,12 @@ def _levels(members, prescription_gy):
     return [main, main / 2, 12.0, 10.0, *[level for p in given[1:] for level in (p, p / 2)]]
 
 
-def _indices(item, shares, prescription, cut):
+def _indices(item, shares, prescription, cut, coarse):
     def volume(level):
         return float("nan") if level in cut else shares.volumes_ml[item.lesion, level]
 
     found = {"v12_ml": volume(12.0), "v10_ml": volume(10.0), "prescription_gy": prescription}
-    if prescription:
+    if prescription and not coarse:
         found |= conformity_metrics(
             item.samples.volume_ml,
             item.dvh.volume_at_ml(prescription),
