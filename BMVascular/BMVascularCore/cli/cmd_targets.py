@@ -29,6 +29,11 @@ HELP = "GTV, CTV and PTV of every lesion, with margins in millimetres"
 def add_arguments(parser):
     """Options of the command."""
     parser.add_argument("lesions", metavar="LESIONS", help="label image, one number for each lesion")
+    parser.add_argument(
+        "--shares",
+        metavar="FILE",
+        help="share of every voxel inside its lesion, 0 to 1 (shares.* of segment): GTVs below the voxel",
+    )
     parser.add_argument("--ctv", type=float, metavar="MM", help="margin from GTV to CTV")
     parser.add_argument("--ptv", type=float, metavar="MM", help="margin from CTV to PTV")
     parser.add_argument(
@@ -67,13 +72,14 @@ def run(args, folder, call):
         raise InputError("is given without the planning CT", "--transform", "Add --reference IMAGE.")
     transform = rigid_transform(Path(call.add_input("transform", args.transform))) if args.transform else None
     ct = read_volume(call.add_input("reference", args.reference)) if args.reference else None
+    shares = read_volume(call.add_input("shares", args.shares)) if args.shares else None
     setup = _setup(args, call)
     barriers = _barriers(args, call, labels, ct, transform)
     organs = read_structures(call.add_input("organs", args.organs)) if args.organs else None
     ctv, ptv = _margins(args, call, labels, names)
     reference = None if ct is None else ct.geometry
     progress = share_of(call.progress, 0.0, 0.9)
-    result = make_targets(labels, names, ctv, ptv, barriers, transform, reference, progress)
+    result = make_targets(labels, names, ctv, ptv, barriers, transform, reference, progress, shares)
     for text in result.warnings:
         call.warn(text)
     write_segmentation(folder.file("targets.seg.nrrd"), result.segments(), result.geometry)

@@ -10,6 +10,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_table, write_volume
 from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.io.transforms import write_transform
+from BMVascularCore.lesions.shares import share_image
 from BMVascularCore.planning import reference
 from BMVascularCore.planning.ct_series import check_planning_series
 from BMVascularCore.planning.dose import DoseField, read_dose
@@ -104,7 +105,15 @@ def planning_stage(plan, runs, index, notes, progress):
     local = found.errors_at([inverse.TransformPoint(point) for point in centres])
     names = {int(row["label"]): row["name"] for row in run.segmentation.rows}
     targets = make_targets(
-        labels, names, CTV_MM, PTV_MM, None, found.transform, ct.geometry, share_of(progress, 0.6, 0.75)
+        labels,
+        names,
+        CTV_MM,
+        PTV_MM,
+        None,
+        found.transform,
+        ct.geometry,
+        share_of(progress, 0.6, 0.75),
+        share_image(run.segmentation),
     )
     done = PlanningRun(found, number, targets, notes=[*targets.warnings, *found.notes])
     done.regions = _regions(run, labels, names, done)
