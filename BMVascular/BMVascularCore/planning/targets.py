@@ -148,7 +148,7 @@ def make_targets(
         raise InputError(
             "holds no lesion", labels.name, "Give a label image with one number for each lesion."
         )
-    names = _name_of(names, values)
+    names = lesion_names(names, values)
     margins = {v: {"CTV": _margin(ctv_mm, names[v]), "PTV": _margin(ptv_mm, names[v])} for v in values}
     fields = {v: smooth_mask(part, labels.geometry) for v, part in _parts(labels, values, shares)}
     boxes = {v: _box_mm(fields[v], margins[v], transform) for v in values}
@@ -195,7 +195,14 @@ def _parts(labels, values, shares):
     yield from ((v, np.where(owner == v, array, np.float32(0.0))) for v in values)
 
 
-def _name_of(names, values):
+def lesion_names(names, values):
+    """Label value to lesion name, from names by label value or in the order of the labels.
+
+    Raises
+    ------
+    InputError
+        Two lesions of one name.
+    """
     if isinstance(names, dict):
         named = {v: str(names.get(v) or f"lesion_{v:02d}") for v in values}
     else:
