@@ -130,7 +130,8 @@ def _image_headers(folder):
             header = pydicom.dcmread(path, stop_before_pixels=True)
         except (InvalidDicomError, OSError, EOFError):
             continue
-        if "Rows" in header and header.get("Modality") not in ("RTDOSE", "SEG", "SC", None):
+        other = header.get("Modality") in ("RTDOSE", "SEG", "SC", None)
+        if "Rows" in header and not other and "LOCALIZER" not in (header.get("ImageType") or []):
             headers.append(header)
     if not headers:
         raise InputError("holds no DICOM image", folder.name, "Give the folder of the planning series.")
@@ -150,7 +151,7 @@ def _one_series(headers, name, series_uid):
         raise InputError(
             f"holds {len(groups)} image series ({kinds}), one is wanted",
             name,
-            "Give a folder with the planning series alone.",
+            "Give a folder with the planning series alone, or its UID (--series).",
         )
     return next(iter(groups.values()))
 

@@ -1,6 +1,6 @@
 """What the user says about targets and plan: margins, barriers, organs, prescription. Nothing of it is guessed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,39 @@ class PlanOptions:
         """CTV and PTV margins by lesion name; see :func:`lesion_margins`."""
         return lesion_margins(self.margins, names, self.ctv_mm, self.ptv_mm)
 
+    def check(self, lesions, prescription_gy=None):
+        """Refuse before any work what will not fit: names that are not there, fractions below one.
+
+        Parameters
+        ----------
+        lesions : iterable of str
+        prescription_gy : float or dict, optional
+
+        Raises
+        ------
+        InputError
+        """
+        self.margins_of(lesions)
+        doses = prescription_gy if isinstance(prescription_gy, dict) else {}
+        unknown = [name for name in doses if name not in lesions]
+        if unknown:
+            raise InputError(
+                f"no lesion is called {unknown[0]}",
+                "prescription",
+                f"Known: {', '.join(dict.fromkeys(lesions))}.",
+            )
+        if self.fractions is not None and self.fractions < 1:
+            raise InputError(f"{self.fractions} fractions cannot be", "fractions", "Give one or more.")
+        if self.brain and self.organs is None:
+            raise InputError("is given without organs", "brain", "Add --organs FILE.")
+        known = {one.name.strip().lower() for one in organs_of(self.organs)}
+        if self.brain and self.brain.strip().lower() not in known:
+            raise InputError(f"no organ is called {self.brain}", "brain", "Use a name of the organs.")
+
+    def only_known(self, names):
+        """These options without margins of lesions that a time point does not have."""
+        return replace(self, margins={name: one for name, one in self.margins.items() if name in names})
+
 
 def options_of_study(facts, folder):
     """Read the object ``planning`` of ``study.json``.
@@ -93,7 +126,9 @@ def options_of_study(facts, folder):
         raise InputError("margins are no table and no object", where, 'Write {"M1": 2}.')
     if facts.get("barriers"):
         names = facts.get("barrier_names") or []
-        options.barriers = read_barriers(folder / facts["barriers"], [names] if isinstance(names, str) else names)
+        options.barriers = read_barriers(
+            folder / facts["barriers"], [names] if isinstance(names, str) else names
+        )
     if facts.get("organs"):
         options.organs = read_structures(folder / facts["organs"])
     if facts.get("fractions") is not None:
@@ -167,7 +202,9 @@ def _margin_of_row(row, kind, where):
         sides = {s: float(row[f"{kind}_{s}_mm"]) for s in DIRECTIONS if given(f"{kind}_{s}_mm")}
         whole = float(row[f"{kind}_mm"]) if given(f"{kind}_mm") else None
     except (TypeError, ValueError) as error:
-        raise InputError(f"a {kind.upper()} margin of {row['name']} is not a number", where, "Mend it.") from error
+        raise InputError(
+            f"a {kind.upper()} margin of {row['name']} is not a number", where, "Mend it."
+        ) from error
     if whole is None and not sides:
         return None
     return Margin.of({side: sides.get(side, whole or 0.0) for side in DIRECTIONS})
@@ -205,7 +242,9 @@ def lesion_margins(margins, names, ctv_mm=None, ptv_mm=None):
         missing = [name for name in names if own[name] is None and usual is None]
         if missing:
             raise InputError(
-                f"{missing[0]} has no {kind.upper()} margin", "margins", f"Fill in {kind}_mm, or give --{kind} MM."
+                f"{missing[0]} has no {kind.upper()} margin",
+                "margins",
+                f"Fill in {kind}_mm, or give --{kind} MM.",
             )
         found.append({name: Margin.of(usual) if own[name] is None else own[name] for name in names})
     return tuple(found)
@@ -243,7 +282,9 @@ def skull_near(ct, labels, transform=None):
         np.flatnonzero(labels.array.any(axis=tuple(b for b in range(3) if b != axis))) for axis in range(3)
     ]
     if any(len(span) == 0 for span in spans):
-        raise InputError("holds no lesion", labels.name, "Give a label image with one number for each lesion.")
+        raise InputError(
+            "holds no lesion", labels.name, "Give a label image with one number for each lesion."
+        )
     corners = np.array(np.meshgrid(*[(s[0], s[-1]) for s in spans], indexing="ij")).reshape(3, -1).T
     points = labels.geometry.points_of(corners)
     if transform is not None:

@@ -190,6 +190,50 @@ def test_many_segments_are_shared_out_among_objects(tmp_path, monkeypatch):
     assert found == [] and "left out" in notes[0]
 
 
+def test_rtstruct_on_a_series_with_what_exporters_leave_out(tmp_path, capsys):
+    """Localizers beside the series; elements that may be empty are missing."""
+    headers = cases.image_headers(HEIGHTS)
+    for header in headers:
+        for tag in ("PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber", "StudyDate", "SliceThickness",
+                    "ReferringPhysicianName", "PositionReferenceIndicator", "PatientPosition"):  # fmt: skip
+            delattr(header, tag)
+    scout = cases.image_headers([0.0], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    ct = cases.write_series(tmp_path / "ct", [*headers, *scout])
+    grid = cases.grid((40, 40, 40))
+    write_volume(tmp_path / "labels.nrrd", Volume(cases.sphere(grid, 8).astype(np.int16), grid))
+    call = [
+        "rtstruct",
+        "--ct",
+        str(ct),
+        "--labels",
+        str(tmp_path / "labels.nrrd"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main([*call, "--quiet"]) == 0, capsys.readouterr().err
+    data = pydicom.dcmread(tmp_path / "o/rtstruct.dcm")
+    assert data.StudyInstanceUID == headers[0].StudyInstanceUID and data.PatientID == "PH1"
+    assert data.PatientBirthDate == data.StudyID == ""
+
+
+def test_rtstruct_refuses_a_lesion_that_the_series_cuts(tmp_path, capsys):
+    ct = cases.write_series(tmp_path / "ct", cases.image_headers(np.arange(-20.0, 3.0)))
+    grid = cases.grid((40, 40, 40))
+    write_volume(tmp_path / "labels.nrrd", Volume(cases.sphere(grid, 8).astype(np.int16), grid))
+    call = [
+        "rtstruct",
+        "--ct",
+        str(ct),
+        "--labels",
+        str(tmp_path / "labels.nrrd"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main(call) == 2
+    assert "reaches beyond the planning series" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
 def test_rtstruct_refuses_a_tilted_ct(tmp_path, capsys):
     ct = cases.write_series(tmp_path / "ct", cases.image_headers(HEIGHTS, GantryDetectorTilt=12.0))
     write_mr_in_own_frame(tmp_path)
