@@ -100,10 +100,18 @@ def names_by_label(path):
     """Label to name from a table with the columns name and label; empty without a table."""
     if not path:
         return {}
-    try:
-        return {int(float(row["label"])): row["name"] for row in read_table(path, ("name", "label"))}
-    except ValueError as error:
-        raise InputError("holds a label that is not a number", Path(path).name, "Mend the row.") from error
+    names = {}
+    for row in read_table(path, ("name", "label")):
+        try:
+            label = int(float(row["label"]))
+        except ValueError as error:
+            raise InputError(
+                "holds a label that is not a number", Path(path).name, "Mend the row."
+            ) from error
+        if label in names:
+            raise InputError(f"names label {label} twice", Path(path).name, "Keep one row.")
+        names[label] = row["name"]
+    return names
 
 
 def _setup(args, call):

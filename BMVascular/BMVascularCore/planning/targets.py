@@ -161,7 +161,8 @@ def make_targets(
         )
         targets.append(target)
         warnings += target.warnings
-    if barriers is not None and not any(target.near_barrier for target in targets):
+    given = isinstance(barriers, Volume) or bool(barriers)
+    if given and not any(target.near_barrier for target in targets):
         warnings.append("no barrier lies within the reach of a margin: check that it lies in the same space")
     method = (
         f"GTV surface: smoothed {'label' if shares is None else 'shares of voxels'} at the level of equal volume; margins from the surface on a grid of "
@@ -306,7 +307,7 @@ def _filled(values, ml, voxel_ml):
 
 
 def _blocked(barriers, local):
-    if barriers is None:
+    if not isinstance(barriers, Volume) and not barriers:
         return None
     parts = [barriers] if isinstance(barriers, Volume) else list(barriers)
     return join_barriers(parts, local).array
