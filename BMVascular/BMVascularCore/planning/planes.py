@@ -64,7 +64,7 @@ class PlaneStack:
         values = -(near - 0.5 * np.sign(near)) * pixel
         # a contour smaller than a pixel holds none: then nothing but the outline says how far it is
         close = np.argwhere((np.abs(near) < 3.0) | (not inside.any()))
-        outline = np.concatenate([_dense(polygon, 0.25 * pixel) for polygon in self.polygons[k]])
+        outline = np.concatenate([dense_outline(polygon, 0.25 * pixel) for polygon in self.polygons[k]])
         places = np.stack([grid[0][close[:, 0]], grid[1][close[:, 1]]], axis=1)
         exact, _ = cKDTree(outline).query(places)
         values[tuple(close.T)] = np.where(inside[tuple(close.T)], -exact, exact)
@@ -99,7 +99,8 @@ def fill_even_odd(polygons, grid):
     return np.cumsum(toggles, axis=1)[:, :-1] % 2 == 1
 
 
-def _dense(polygon, step):
+def dense_outline(polygon, step):
+    """Points along a closed polygon (n, 2), at most a step apart."""
     start, end = polygon, np.roll(polygon, -1, axis=0)
     counts = np.maximum(1, np.ceil(np.linalg.norm(end - start, axis=1) / step).astype(int))
     edge = np.repeat(np.arange(len(polygon)), counts)

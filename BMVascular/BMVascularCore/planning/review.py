@@ -6,10 +6,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.brain_dose import TargetsInBrain, brain_dose_volumes
 from BMVascularCore.planning.dose import DoseField
 from BMVascularCore.planning.dvh import compute_dvh
 from BMVascularCore.planning.indices import DEFINITIONS, conformity_metrics, dose_metrics
 from BMVascularCore.planning.isodose import share_isodoses
+from BMVascularCore.planning.membership import Membership
 from BMVascularCore.planning.plan_tables import NOT_ORGANS, distance_table
 from BMVascularCore.planning.planes import plane_step
 from BMVascularCore.planning.rules import planning_rules, roi_rules
@@ -61,6 +63,7 @@ class _Item:
     target: bool
     lesion: int = -1
     note: str = ""
+    step_mm: float = None
 
 
 def review_plan(
@@ -239,7 +242,7 @@ def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
             continue
         warnings += samples.warnings
         dvh = compute_dvh(structure.name, samples, field_)
-        item = _Item(structure, samples, dvh, structure.name.strip().lower() in chosen)
+        item = _Item(structure, samples, dvh, structure.name.strip().lower() in chosen, step_mm=step)
         if dvh.reason:
             item.note = dvh.reason
             warnings.append(f"{structure.name}: {dvh.reason}; no dose values are given")
@@ -379,35 +382,16 @@ def _brain_row(item, targets, field_):
 
     A dose grid often ends inside the brain: the volumes hold as long as its border stays below the level.
     """
-    found = {}
-    dose = field_.at(item.samples.points_lps_mm)
-    weights = item.samples.weights_mm3
     border = max(float(np.take(field_.array, [0, -1], axis=axis).max()) for axis in range(3))
-    for level in (12, 10):
-        if item.dvh.covered < 1.0 and border >= level:
-            continue
-        hot = np.nan_to_num(dose, nan=0.0) >= level
-        whole = float(weights[hot].sum()) / 1000.0
-        found[f"v{level}_ml"] = whole
-        for key, kinds in (("gtv", ("GTV",)), ("targets", None)):
-            chosen = [t for t in targets if kinds is None or t.structure.kind in kinds]
-            inside = _hot_union_ml(chosen, field_, level, item)
-            found[f"v{level}_minus_{key}_ml"] = max(whole - inside, 0.0)
+    levels = [level for level in (12.0, 10.0) if item.dvh.covered >= 1.0 or border < level]
+    if not levels:
+        return {}
+    brain = Membership(item.structure, item.step_mm)
+    taken = TargetsInBrain([t.samples for t in targets], brain, field_)
+    gtvs = [n for n, t in enumerate(targets) if t.structure.kind == "GTV"]
+    found = {}
+    for level, whole in brain_dose_volumes(brain, field_, levels).items():
+        found[f"v{level:g}_ml"] = whole
+        for name, chosen in (("gtv", gtvs), ("targets", range(len(targets)))):
+            found[f"v{level:g}_minus_{name}_ml"] = max(whole - taken.hot_ml(level, chosen), 0.0)
     return found
-
-
-def _hot_union_ml(targets, field_, level, brain):
-    """Volume at or above a level inside the union of targets that belongs to the brain, mL."""
-    total = 0.0
-    largest_first = sorted(targets, key=lambda t: -t.samples.volume_ml)
-    taken = []
-    brain_tree = cKDTree(brain.samples.points_lps_mm)
-    for target in largest_first:
-        points, weights = target.samples.points_lps_mm, target.samples.weights_mm3
-        fresh = np.nan_to_num(field_.at(points), nan=0.0) >= level
-        fresh &= brain_tree.query(points)[0] <= brain.samples.step_mm
-        for tree, step in taken:
-            fresh &= tree.query(points, distance_upper_bound=1.2 * step)[0] > 0.9 * step
-        total += float(weights[fresh].sum()) / 1000.0
-        taken.append((cKDTree(points), target.samples.step_mm))
-    return total

@@ -143,13 +143,7 @@ def test_a_target_at_the_skull_keeps_what_lies_inside():
     skull = skull_of(head_ct(), [(14.0, 0.0, 0.0)])
     target = make_targets(labels, ["M1"], 0.0, 7.0, [skull]).targets[0]
     # two spheres, radius 12 and 24, 14 mm apart: the volume of their lens
-    r, big, d = 12.0, 24.0, 14.0
-    lens = (
-        np.pi
-        * (big + r - d) ** 2
-        * (d * d + 2 * d * r - 3 * r * r + 2 * d * big + 6 * r * big - 3 * big * big)
-    )
-    assert target.ml["PTV"] == pytest.approx(lens / (12 * d) / 1000.0, rel=0.03)
+    assert target.ml["PTV"] == pytest.approx(cases.lens_ml(12.0, 24.0, 14.0), rel=0.03)
     points = target.masks["PTV"].geometry.points_of(np.argwhere(target.masks["PTV"].array))
     assert np.linalg.norm(points, axis=1).max() < 24.8
 
@@ -230,16 +224,6 @@ def test_margins_by_side_do_not_depend_on_the_grid(turn):
     assert enclosed_ml(grown, grid) == pytest.approx(exact / 1000.0, rel=0.01)
 
 
-def lens_ml(r, big, d):
-    """What two balls have in common, mL."""
-    part = (
-        np.pi
-        * (big + r - d) ** 2
-        * (d * d + 2 * d * r - 3 * r * r + 2 * d * big + 6 * r * big - 3 * big * big)
-    )
-    return part / (12 * d) / 1000.0
-
-
 def rows_of(path):
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
@@ -289,7 +273,7 @@ def test_from_lesions_to_structures_and_dose(files, capsys):
     (row,) = rows_of(files / "t/targets.csv")
     # the ball of 13 mm loses what lies in the skull, and the cap beyond the leaning falx
     cap = 13.0 - 13.0 / np.sqrt(2.0)
-    expected = lens_ml(13.0, 24.0, 13.0) - np.pi * cap**2 * (39.0 - cap) / 3000.0
+    expected = cases.lens_ml(13.0, 24.0, 13.0) - np.pi * cap**2 * (39.0 - cap) / 3000.0
     assert float(row["ptv_ml"]) == pytest.approx(expected, rel=0.05)
     moved = 2 * 13.0 * np.sin(np.radians(0.5))
     assert float(row["rotation_displacement_mm"]) == pytest.approx(moved, rel=0.02)
