@@ -229,9 +229,11 @@ def rows_of(path):
         return list(csv.DictReader(stream))
 
 
-@pytest.fixture
-def files(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """CT series with a skull, lesion labels and habitats in an MR frame, organs on the CT."""
+    tmp_path = tmp_path_factory.mktemp("planning")
+    skull = head_ct().array
     transform = sitk.Euler3DTransform((0, 0, 0), 0.02, -0.03, 0.05, (2.0, -1.0, 3.0))
     sitk.WriteTransform(transform, str(tmp_path / "t.tfm"))
     centre = np.array(transform.TransformPoint((13.0, 0.0, 0.0)))
@@ -243,7 +245,7 @@ def files(tmp_path):
     write_volume(tmp_path / "habitats.nrrd", Volume(habitats, GRID))
     headers = cases.image_headers(GRID.origin_mm[2] + np.arange(64), origin=GRID.origin_mm[:2])
     for k, header in enumerate(headers):
-        header.PixelData = head_ct().array[k].tobytes()
+        header.PixelData = skull[k].tobytes()
         header.RescaleSlope, header.RescaleIntercept = 1, 0
     cases.write_series(tmp_path / "ct", headers)
     frame = headers[0].FrameOfReferenceUID
@@ -258,6 +260,12 @@ def files(tmp_path):
             (13.0, 0.0, 0.0), half_mm=22.0, frame=frame,
         )  # fmt: skip
     return tmp_path
+
+
+@pytest.fixture
+def files(made, tmp_path):
+    """A copy of the files, for one test to write beside."""
+    return shutil.copytree(made, tmp_path / "planning")
 
 
 def habitat_options(files):
