@@ -9,10 +9,10 @@ from BMVascularCore.cli.target_options import (
     barriers_of,
     margins_of,
     organs_of_file,
+    transform_of,
 )
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_labels, read_table, read_volume, write_table
-from BMVascularCore.planning.contours import rigid_transform
 from BMVascularCore.planning.plan_tables import (
     DISTANCE_COLUMNS,
     DOSE_BY_SIZE_COLUMNS,
@@ -37,7 +37,11 @@ def add_arguments(parser):
     )
     add_target_arguments(parser)
     parser.add_argument("--names", metavar="CSV", help="lesions.csv with name,label")
-    parser.add_argument("--transform", metavar="TFM", help="maps points of --reference to points of LESIONS")
+    parser.add_argument(
+        "--transform",
+        metavar="TFM",
+        help="maps points of --reference to points of LESIONS; or a DICOM spatial registration",
+    )
     parser.add_argument("--reference", metavar="IMAGE", help="planning CT: the targets lie on its axes")
     parser.add_argument(
         "--angle",
@@ -55,8 +59,9 @@ def run(args, folder, call):
     names = names_by_label(call.add_input("names", args.names))
     if args.transform and not args.reference:
         raise InputError("is given without the planning CT", "--transform", "Add --reference IMAGE.")
-    transform = rigid_transform(Path(call.add_input("transform", args.transform))) if args.transform else None
     ct = read_volume(call.add_input("reference", args.reference)) if args.reference else None
+    frame = None if ct is None else ct.meta.get("frame_of_reference_uid")
+    transform = transform_of(args.transform, call, "transform", frame)
     shares = read_volume(call.add_input("shares", args.shares)) if args.shares else None
     setup = _setup(args, call)
     barriers = barriers_of(args, call, names_by_label(args.names))

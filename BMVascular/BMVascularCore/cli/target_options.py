@@ -1,6 +1,12 @@
 """Options of targets that several commands share: margins, barriers, organs."""
 
+from pathlib import Path
+
+from pydicom.misc import is_dicom
+
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.contours import rigid_transform
+from BMVascularCore.planning.registration_start import read_given
 from BMVascularCore.planning.structures import read_structures
 from BMVascularCore.study.plan_options import read_barriers, read_margins
 
@@ -23,9 +29,7 @@ def add_target_arguments(parser, default_margins=""):
         "--barrier-names", metavar="NAMES", help="which structures of --barriers, with commas"
     )
     parser.add_argument("--skull", action="store_true", help="bone of the planning CT is a barrier, too")
-    parser.add_argument(
-        "--organs", metavar="FILE", help="structures to measure distances to (distances.csv)"
-    )
+    parser.add_argument("--organs", metavar="FILE", help="structures to measure distances to (distances.csv)")
 
 
 def margins_of(args, call):
@@ -46,3 +50,23 @@ def barriers_of(args, call, labels=None):
 def organs_of_file(args, call):
     """Structures from ``--organs``; None without."""
     return read_structures(call.add_input("organs", args.organs)) if args.organs else None
+
+
+def transform_of(path, call, role, planning_uid=None, moving_uid=None):
+    """Rigid transform from planning points to points of the lesions; None without a file.
+
+    Parameters
+    ----------
+    path : path-like or None
+        ITK transform file or DICOM spatial registration object.
+    call : Call
+    role : str
+    planning_uid, moving_uid : str, optional
+        Frames of reference, to find the right matrix of a DICOM object.
+    """
+    if not path:
+        return None
+    path = Path(call.add_input(role, path))
+    if path.is_file() and is_dicom(path):
+        return read_given(path, planning_uid, moving_uid)
+    return rigid_transform(path)

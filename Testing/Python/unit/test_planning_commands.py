@@ -116,6 +116,18 @@ def test_rtstruct_command_carries_labels_from_mr_to_ct(tmp_path, capsys):
     assert used <= uids
     assert data.FrameOfReferenceUID == headers[0].FrameOfReferenceUID
     assert pydicom.dcmread(out / "reg.dcm").Modality == "REG"
+    # the registration object does the same as the transform it was made from
+    again = ["rtstruct", "--ct", str(ct), "--labels", str(tmp_path / "mr_labels.nrrd"), "--types", "label_01=GTV",
+             "--registration", str(out / "reg.dcm"), "--out", str(tmp_path / "again"), "--quiet"]  # fmt: skip
+    assert main(again) == 0, capsys.readouterr().err
+    other = pydicom.dcmread(tmp_path / "again/rtstruct.dcm").ROIContourSequence[0].ContourSequence
+    assert len(other) == len(points)
+    for mine, part in zip(points, other, strict=True):
+        assert np.reshape([float(v) for v in part.ContourData], (-1, 3)) == pytest.approx(mine, abs=1e-3)
+    elsewhere = cases.write_series(tmp_path / "other_ct", cases.image_headers(HEIGHTS))
+    again[again.index(str(ct))] = str(elsewhere)
+    assert main([*again[:-2], str(tmp_path / "no"), "--quiet"]) == 2
+    assert "does not concern the frame of reference" in capsys.readouterr().err
 
 
 def segment_facts(path):
