@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.images import read_volume
+from BMVascularCore.planning.dicom_folder import object_in
 from BMVascularCore.planning.geometry_tags import numbers_of, pixel_spacing, row_and_column
 from BMVascularCore.volume import Geometry, Volume
 
@@ -61,6 +62,7 @@ def read_dose(path, units=None):
     Parameters
     ----------
     path : path-like
+        File, or folder with one RTDOSE.
     units : {"gy", "cgy"}, optional
         Of an image; RTDOSE states its own.
 
@@ -76,7 +78,8 @@ def read_dose(path, units=None):
     path = Path(path)
     if not path.exists():
         raise InputError("this dose file does not exist", path.name, "Check the path.")
-    if path.is_file() and _looks_like_dicom(path):
+    path = object_in(path, (RT_DOSE,), "RTDOSE")
+    if _looks_like_dicom(path):
         dose = _from_rtdose(path)
     else:
         dose = DoseGrid(_scaled(read_volume(path), units))

@@ -9,6 +9,7 @@ from pydicom.errors import InvalidDicomError
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.images import read_labels
+from BMVascularCore.planning.dicom_folder import object_in
 from BMVascularCore.planning.roi_names import guess_type
 from BMVascularCore.planning.rtstruct import RT_STRUCTURE_SET
 from BMVascularCore.planning.segmentation_file import is_segmentation, read_segmentation, segment_volume
@@ -79,6 +80,7 @@ def read_structures(path, names=None):
     Parameters
     ----------
     path : path-like
+        File, or folder with one RTSTRUCT or SEG.
     names : dict, optional
         Label value to name, for label images.
 
@@ -94,6 +96,7 @@ def read_structures(path, names=None):
     path = Path(path)
     if not path.exists():
         raise InputError("this file of structures does not exist", path.name, "Check the path.")
+    path = object_in(path, (RT_STRUCTURE_SET, *SEGMENTATION_OBJECTS), "RTSTRUCT or SEG")
     if is_segmentation(path):
         found = _from_segmentation(path)
     elif _is_dicom(path):
@@ -106,7 +109,7 @@ def read_structures(path, names=None):
 def holds_structures(path):
     """True for files of named structures (RTSTRUCT, SEG, Slicer segmentation), False for images."""
     path = Path(path)
-    return path.is_file() and (is_segmentation(path) or _is_dicom(path))
+    return path.is_dir() or (path.is_file() and (is_segmentation(path) or _is_dicom(path)))
 
 
 def _is_dicom(path):

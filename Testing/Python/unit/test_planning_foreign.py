@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import planning_cases as cases
@@ -263,6 +264,23 @@ def test_structures_that_cannot_be_used_are_refused(tmp_path, plain_dose, capsys
     code, _ = dvh(tmp_path, plain_dose, structures)
     said = capsys.readouterr().err.strip().splitlines()
     assert code == 2 and len(said) == 1 and words in said[0]
+
+
+def test_a_folder_with_everything_in_it_will_do(tmp_path, capsys):
+    folder = cases.write_series(tmp_path / "plan", cases.image_headers(np.arange(4.0)))
+    foreign.write_dose(folder / "rd.dcm", dose, CENTRE, half_mm=16.0)
+    foreign.write_structures(folder / "rs.dcm", [("GTV", "GTV", foreign.closed(rings()))])
+    (folder / "notes.txt").write_text("not DICOM")
+    code, rows = dvh(tmp_path, folder, folder)
+    assert code == 0 and float(rows["GTV"]["volume_ml"]) == pytest.approx(cases.sphere_ml(DIAMETER), rel=0.01)
+    shutil.rmtree(tmp_path / "out")
+    foreign.write_dose(folder / "boost.dcm", dose, CENTRE, half_mm=16.0)
+    code, _ = dvh(tmp_path, folder, folder)
+    assert code == 2 and "plan: holds 2 objects of the kind RTDOSE" in capsys.readouterr().err
+    code, _ = dvh(
+        tmp_path, folder / "rd.dcm", cases.write_series(tmp_path / "ct", cases.image_headers([0.0]))
+    )
+    assert code == 2 and "ct: holds no RTSTRUCT or SEG" in capsys.readouterr().err
 
 
 def test_two_structures_of_one_number_are_refused(tmp_path, plain_dose, capsys):
