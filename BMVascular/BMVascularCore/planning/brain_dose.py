@@ -117,7 +117,11 @@ def _in_brain(samples, brain):
 
 
 def _points_within(samples, larger):
-    """Samples that lie in a larger target too."""
-    tree = cKDTree(larger.points_lps_mm)
-    distance, _ = tree.query(samples.points_lps_mm, distance_upper_bound=1.2 * larger.step_mm)
-    return distance <= 0.9 * larger.step_mm
+    """Samples that lie in a larger target too: those with enough of its samples around them."""
+    full = float(larger.weights_mm3.max())
+    tree = cKDTree(larger.points_lps_mm[larger.weights_mm3 > 0.5 * full])
+    reach = 1.5 * np.cbrt(full)
+    around = 4.0 / 3.0 * np.pi * reach**3 / full
+    found = tree.query_ball_point(samples.points_lps_mm, reach, return_length=True)
+    # at a flat surface half of them are there; a little less, so that surfaces that coincide count once
+    return found >= 0.44 * around

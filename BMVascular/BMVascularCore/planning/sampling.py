@@ -21,6 +21,10 @@ _MOST_SAMPLES = 120_000
 _SMALLEST_WEIGHT = 1e-3
 # less than this is a slip of the pen: a sphere of a fifth of a millimetre
 _LEAST_MM3 = 0.005
+# cells this many steps below the surface are inside whole
+_DEEP = 1.5
+# powers of the root of x^4 = x + 1: their multiples fill a cube evenly (Roberts 2018)
+_IRRATIONAL = 1.2207440846057596 ** -np.arange(1.0, 4.0)
 END_CAPS = ("shape", "half", "none")
 
 
@@ -218,9 +222,21 @@ def _block_samples(block: PlaneStack, step, end_caps):
             lid = (inside > 0.5) & (depth >= (0.75 * depth.max() if end_caps == "shape" else 0.0))
             top = block.points(grid, lid, offset + side * width / 2, np.zeros_like(inward))
             skin = np.concatenate([skin, top])
-        yield block.points(grid, kept, offset, inward), inside[kept] * step * step * width, skin
+        points = block.points(grid, kept, offset, inward)
+        deep = -(values + shift)[kept] > _DEEP * max(step, width)
+        points[deep] += _scatter(len(points), n)[deep] * (step, step, width) @ block.axes
+        yield points, inside[kept] * step * step * width, skin
     if end_caps == "shape" and 1 in (counts[0], counts[-1]):
         yield np.zeros((0, 3)), np.zeros(0), _cap_skin(block, counts)
+
+
+def _scatter(count, start):
+    """Even, irregular places in the cells of a grid, -0.5 to 0.5, shape (count, 3).
+
+    Samples in rows give a dose that falls along an axis in steps, and the curve with it.
+    """
+    number = np.arange(count)[:, None] + 37.0 * start
+    return (number * _IRRATIONAL) % 1.0 - 0.5
 
 
 def _sub_counts(block, step):
