@@ -115,10 +115,13 @@ def sample_mask(mask, geometry):
     )
     share = soft_fraction(values, level)
     slope = np.sqrt(sum(g * g for g in np.gradient(values)))
-    inward = _to_centroid((level - values) / np.maximum(slope, 1e-6), share, 1.0)
+    outside = (level - values) / np.maximum(slope, 1e-6)
+    inward = _to_centroid(outside, share, 1.0)
     share *= volume_mm3 / (float(share.sum()) * voxel)
     kept = np.argwhere(share > _SMALLEST_WEIGHT)
     places = kept + np.moveaxis(inward, 0, -1)[tuple(kept.T)]
+    deep = outside[tuple(kept.T)] < -_DEEP
+    places[deep] += _scatter(len(kept), 0)[deep]
     surface = fine.points_of(surface_points(level - values))
     return Samples(
         fine.points_of(places),
