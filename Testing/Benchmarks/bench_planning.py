@@ -31,7 +31,7 @@ import pydicom.dicomio  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
 
 from BMVascularCore.io.dicom_files import save_dicom  # noqa: E402
-from BMVascularCore.planning.contours import trace_mask  # noqa: E402
+from BMVascularCore.planning.contours import contours_volume_mm3, trace_mask  # noqa: E402
 from BMVascularCore.planning.ct_series import check_planning_series  # noqa: E402
 from BMVascularCore.planning.dose import DoseField, DoseGrid, read_dose  # noqa: E402
 from BMVascularCore.planning.dvh import compute_dvh  # noqa: E402
@@ -90,7 +90,7 @@ def middle_of(contours):
 
 
 def contour_table():
-    """C1 and C2: volume of the structure set over mask and over the true sphere; rt-utils beside."""
+    """C1 and C2: volume over mask and over the true sphere, from masks and from shares of voxels; rt-utils beside."""
     print(
         "\nC1, C2  structure set from masks of 1 mm; error of volume over mask, over the sphere; centroid error"
     )
@@ -101,12 +101,13 @@ def contour_table():
     with tempfile.TemporaryDirectory() as folder:
         ct = cases.write_series(Path(folder) / "ct", headers)
         for diameter in DIAMETERS:
-            rows = {"BMVascular": [], "rt-utils": []}
+            rows = {"BMVascular": [], "shares": [], "rt-utils": []}
             for _ in range(CENTRES):
                 centre = rng.uniform(-0.5, 0.5, 3)
                 mask = cases.sphere(grid, diameter, centre)
                 if not mask.any():
                     continue
+                rows["shares"].append(from_shares(grid, diameter, centre))
                 for name, write in (("BMVascular", own_structure_set), ("rt-utils", rt_utils_structure_set)):
                     file = Path(folder) / "rs.dcm"
                     start = time.process_time()
@@ -131,6 +132,27 @@ def print_contours(diameter, name, found):
     print(
         f"  {diameter:2d} mm  {name:10s} mask {spread(over_mask)}  sphere {spread(over_sphere)}  "
         f"centroid {np.nanmean(found[:, 2]):.2f} mm  lost {int((found[:, 0] == 0).sum())}  {found[:, 3].mean():.2f} s"
+    )
+
+
+def from_shares(grid, diameter, centre):
+    """Volume over the target's mask, over the sphere, centroid error and time, from the shares of voxels."""
+    from test_planning_contours import shares_of_sphere
+
+    shares = shares_of_sphere(grid, diameter, centre)
+    labels = Volume((shares.array > min(0.5, shares.array.max() / 2)).astype(np.int32), grid)
+    start = time.process_time()
+    (target,) = make_targets(labels, {}, 0.0, 0.0, shares=shares).targets
+    mask = target.masks["GTV"]
+    contours = trace_mask(mask.array, mask.geometry, grid)
+    took = time.process_time() - start
+    volume = contours_volume_mm3(contours, grid) / 1000.0
+    away = np.linalg.norm(target.centre_lps_mm - centre)
+    return (
+        volume / (mask.array.sum() * mask.geometry.voxel_ml),
+        volume / cases.sphere_ml(diameter),
+        away,
+        took,
     )
 
 

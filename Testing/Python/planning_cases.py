@@ -72,6 +72,16 @@ def sphere_ml(diameter):
     return np.pi * diameter**3 / 6000.0
 
 
+def lens_ml(r, big, d):
+    """What two balls of radius r and big, d mm apart, have in common, mL."""
+    if d <= abs(big - r):
+        return 4 / 3 * np.pi * min(r, big) ** 3 / 1000.0
+    if d >= big + r:
+        return 0.0
+    part = d * d + 2 * d * r - 3 * r * r + 2 * d * big + 6 * r * big - 3 * big * big
+    return np.pi * (big + r - d) ** 2 * part / (12 * d) / 1000.0
+
+
 def sphere_contours(diameter, step=1.0, centre=(0.0, 0.0, 0.0), n_points=90):
     """Circles of a sphere on planes at multiples of the step; area-preserving polygons."""
     half = diameter / 2.0

@@ -71,7 +71,8 @@ def write_dose(
     data.BitsAllocated, data.BitsStored, data.HighBit = bits, bits, bits - 1
     scale = float(f"{dose.max() * 1.01 / (2**bits - 1):.8g}")
     data.DoseGridScaling = scale
-    data.PixelData = np.round(dose / scale).astype({16: "<u2", 32: "<u4"}[bits]).tobytes()
+    order = "<" if syntax.is_little_endian else ">"
+    data.PixelData = np.round(dose / scale).astype(f"{order}u{bits // 8}").tobytes()
     data["PixelData"].VR = "OW"
     save_dicom(path, _change(data, changes))
     return path

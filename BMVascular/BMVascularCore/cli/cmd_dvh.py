@@ -59,7 +59,7 @@ def run(args, folder, call):
     structures = read_structures(call.add_input("structures", args.structures), names)
     biological = biological_doses(prescription, args.fractions) if args.fractions is not None else None
     regions = read_regions(args, call)
-    targets = [part.strip() for part in args.targets.split(",")] if args.targets else None
+    targets = _names(args.targets, "--targets")
     progress = share_of(call.progress, 0.0, 0.6 if args.against else 0.95)
     review = review_plan(dose, structures, prescription, args.brain, targets, args.end_caps, progress)
     for text in review.warnings:
@@ -89,15 +89,28 @@ def parse_prescription(text):
     Raises
     ------
     InputError
-        Not a number.
+        Not a number, a name given twice.
     """
     try:
         if "=" not in text:
             return float(text)
-        pairs = [part.rpartition("=") for part in text.split(",")]
-        return {name.strip(): float(value) for name, _, value in pairs}
+        pairs = [part.rpartition("=") for part in text.split(",") if part.strip()]
+        given = {name.strip(): float(value) for name, _, value in pairs}
     except ValueError as error:
         raise InputError(f"'{text}' is not a dose in Gy", "--prescription", "Write 20 or NAME=20.") from error
+    if len({name.lower() for name in given}) < len(pairs):
+        raise InputError("a structure is named twice", "--prescription", "Give one dose for every name.")
+    return given
+
+
+def _names(text, option):
+    """Names separated by commas; None where the option was not given."""
+    if text is None:
+        return None
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise InputError("names no structure", option, "Write the names of the targets, with commas.")
+    return names
 
 
 def _write_review(folder, review):

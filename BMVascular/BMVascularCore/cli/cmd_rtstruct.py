@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from BMVascularCore.cli.habitat_options import add_habitat_arguments, read_regions
+from BMVascularCore.cli.target_options import transform_of
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_table
 from BMVascularCore.io.dicom_files import save_dicom
-from BMVascularCore.planning.contours import rigid_transform
 from BMVascularCore.planning.ct_series import read_planning_series
 from BMVascularCore.planning.export import trace_structures
 from BMVascularCore.planning.preflight import preflight, require_clean
@@ -31,7 +31,9 @@ def add_arguments(parser):
         "--types", metavar="NAME=TYPE", nargs="+", default=[], help="ROI types, for example M1=GTV"
     )
     parser.add_argument(
-        "--registration", metavar="TFM", help="maps planning points to points of the labels' series"
+        "--registration",
+        metavar="TFM",
+        help="maps planning points to points of the labels' series; or a DICOM spatial registration",
     )
     parser.add_argument("--moving", metavar="DIR", help="the labels' series, for the registration object")
     parser.add_argument(
@@ -59,9 +61,11 @@ def run(args, folder, call):
         )
     if args.moving and not args.registration:
         raise InputError("is given without a registration", "--moving", "Add --registration TFM.")
-    transform = None
-    if args.registration:
-        transform = rigid_transform(Path(call.add_input("registration", args.registration)))
+    moving = (
+        read_planning_series(call.add_input("moving", args.moving), allow_thick=True) if args.moving else None
+    )
+    frames = series.frame_of_reference_uid, moving.frame_of_reference_uid if moving is not None else None
+    transform = transform_of(args.registration, call, "registration", *frames)
     structures = [s for s in found.structures if not s.empty]
     for text in found.warnings:
         call.warn(text)
@@ -82,8 +86,7 @@ def run(args, folder, call):
         call.warn(one.text)
     segments = _segmentation(args, folder, call, series, structures, transform, regions, types)
     save_dicom(folder.file("rtstruct.dcm"), data)
-    if args.moving:
-        moving = read_planning_series(call.add_input("moving", args.moving), allow_thick=True)
+    if moving is not None:
         save_dicom(folder.file("reg.dcm"), build_registration(series, moving, transform))
     return {
         "structures": table,

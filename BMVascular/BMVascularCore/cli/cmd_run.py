@@ -1,9 +1,18 @@
 """``run``: a whole study through every stage."""
 
+from BMVascularCore.cli.cmd_dvh import parse_prescription
+from BMVascularCore.cli.target_options import (
+    add_target_arguments,
+    barriers_of,
+    margins_of,
+    organs_of_file,
+)
 from BMVascularCore.io import read_table
 from BMVascularCore.lesions import Seed
+from BMVascularCore.planning.margins import Margin
 from BMVascularCore.study.pipeline import run_study
 from BMVascularCore.study.plan import read_plan
+from BMVascularCore.study.plan_options import PlanOptions, check_prescription
 
 HELP = "Run a whole study: lesions, perfusion, phenotype, planning, report and scene."
 
@@ -19,6 +28,13 @@ def add_arguments(parser):
         help="seed of a lesion at the first time point (repeat)",
     )
     parser.add_argument("--seeds", metavar="CSV", help="table of seeds: name,r,a,s (mm)")
+    group = parser.add_argument_group(
+        "planning (as the object planning of study.json; what is given here wins)"
+    )
+    add_target_arguments(group, f" (default {PlanOptions.ctv_mm:g} and {PlanOptions.ptv_mm:g})")
+    group.add_argument("--brain", metavar="NAME", help="which of the organs is the brain")
+    group.add_argument("--prescription", metavar="GY", help="prescription dose, or LESION=GY,LESION=GY")
+    group.add_argument("--fractions", type=int, metavar="N", help="number of fractions, for limits of organs")
     parser.add_argument("--no-pictures", action="store_true", help="no scene and no pictures")
 
 
@@ -39,11 +55,30 @@ def run(args, folder, call):
     """Run ``run``; see ``BMVascularCore.cli``."""
     call.add_input("study", args.study)
     plan = read_plan(args.study, seeds_from(args, call), progress=call.progress)
+    _take_options(plan, args, call)
     done = run_study(plan, folder, pictures=not args.no_pictures, progress=call.progress)
     for note in done.notes:
         call.warnings.append(note)
     print_table(summary_rows(done))
     return {"timings": done.timings, "lesions": summary_rows(done)}
+
+
+def _take_options(plan, args, call):
+    """What the call says about the plan; margins and doses of lesions that nobody clicks are refused now."""
+    options = plan.options
+    for name in ("ctv", "ptv"):
+        if getattr(args, name) is not None:
+            Margin.of(getattr(args, name))
+            setattr(options, f"{name}_mm", getattr(args, name))
+    options.margins |= margins_of(args, call)
+    options.barriers = barriers_of(args, call) or options.barriers
+    options.skull |= args.skull
+    options.organs = organs_of_file(args, call) or options.organs
+    options.brain = args.brain or options.brain
+    options.fractions = args.fractions if args.fractions is not None else options.fractions
+    if args.prescription:
+        plan.prescription_gy = check_prescription(parse_prescription(args.prescription), "--prescription")
+    options.check(plan.lesion_names, plan.prescription_gy)
 
 
 def summary_rows(done):

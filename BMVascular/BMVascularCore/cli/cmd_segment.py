@@ -14,6 +14,7 @@ from BMVascularCore.lesions import (
     segment_lesions,
 )
 from BMVascularCore.lesions.same_head import refuse_ct
+from BMVascularCore.lesions.shares import share_image
 from BMVascularCore.progress import share_of
 
 HELP = "metastases from one click each: enhancing tumour, core, oedema, haemorrhage, and their sizes"
@@ -103,8 +104,9 @@ def run(args, folder, call):
     ending = output_ending(args.t1c)
     write_volume(folder.file(f"lesions{ending}"), result.labels)
     write_volume(folder.file(f"compartments{ending}"), result.compartments)
+    write_volume(folder.file(f"shares{ending}"), share_image(result))
     write_table(folder.file("lesions.csv"), result.rows, COLUMNS)
-    call.units.update({"lesions": "label", "compartments": "code"})
+    call.units.update({"lesions": "label", "compartments": "code", "shares": "1"})
     call.units.update({name: name.rsplit("_", 1)[1] for name in COLUMNS if name.endswith(("_ml", "_mm"))})
     return summary | _summary(result)
 

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.planning.field import crop_geometry, matched_level, smooth_mask
+from BMVascularCore.planning.field import box_around, crop_geometry, matched_level, smooth_mask
 from BMVascularCore.planning.marching import enclosed_area, level_lines, signed_area
 from BMVascularCore.volume import Geometry, resample
 
 _PIXEL_MM = 0.5
 _MARGIN_MM = 3.0
 _SMALLEST_AREA_MM2 = 0.05
+_CHECK = "Check the registration, or that the labels belong to this patient's series."
 
 
 @dataclass
@@ -59,10 +61,11 @@ def trace_mask(mask, geometry, target, transform=None, name="structure"):
     Raises
     ------
     InputError
-        Empty mask, or a structure that lies outside the planning series.
+        Empty mask, or a structure that lies outside the planning series or reaches beyond it.
     """
     if not np.any(mask):
         raise InputError("is empty: it holds no voxel", name, "Remove it or draw it.")
+    _require_whole(mask, geometry, target, transform, name)
     field = smooth_mask(mask, geometry)
     fine, start, factor = _fine_planes(field.volume.geometry, target, transform, name)
     stack = resample(field.volume, fine, transform, "linear", 0.0).array
@@ -86,14 +89,43 @@ def contours_volume_mm3(contours, geometry):
     return float(area * np.prod(geometry.spacing_mm))
 
 
-def _fine_planes(source, target, transform, name):
-    """Planes of the planning series around a structure with pixels of at most half a millimetre."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in source.shape], indexing="ij")).reshape(3, -1).T
+def _box_index(source, first, last, target, transform):
+    """Indices in the target grid of the corners of a box of another grid, shape (8, 3)."""
+    corners = np.array(np.meshgrid(*zip(first, last, strict=True), indexing="ij")).reshape(3, -1).T
     points = source.points_of(corners)
     if transform is not None:
         inverse = transform.GetInverse()
         points = np.array([inverse.TransformPoint(point.tolist()) for point in points])
+    return target.index_of(points)
+
+
+def _require_whole(mask, geometry, target, transform, name):
+    """Refuse a structure that the planning series cuts off: its contours would lack a part without a sign of it."""
+    start, shape = (np.asarray(part) for part in box_around(mask))
+    size = np.asarray(target.shape)
+    index = _box_index(geometry, start, start + shape - 1, target, transform)
+    if (index >= -0.5).all() and (index <= size - 0.5).all():
+        return
+    # the corners of the box may lie outside where the structure does not
+    rim = mask & ~ndimage.binary_erosion(mask)
+    points = geometry.points_of(np.argwhere(rim))
+    if transform is not None:
+        matrix = np.linalg.inv(transform_matrix(transform))
+        points = points @ matrix[:3, :3].T + matrix[:3, 3]
     index = target.index_of(points)
+    outside = ((index < -0.5) | (index > size - 0.5)).any(axis=1)
+    if outside.all():
+        raise InputError("lies outside the planning series", name, _CHECK)
+    if outside.any():
+        raise InputError(
+            "reaches beyond the planning series", name, f"{_CHECK} Plan on a series that holds it whole."
+        )
+
+
+def _fine_planes(source, target, transform, name):
+    """Planes of the planning series around a structure with pixels of at most half a millimetre."""
+    last = [n - 1 for n in source.shape]
+    index = _box_index(source, [0, 0, 0], last, target, transform)
     first = np.floor(index.min(axis=0)).astype(int) - 1
     last = np.ceil(index.max(axis=0)).astype(int) + 1
     _require_inside(first + 3, last - 3, target, name)
@@ -117,7 +149,7 @@ def _require_inside(first, last, target, name):
         raise InputError(
             "lies outside the planning series",
             name,
-            "Check the registration, or that the labels belong to this patient's series.",
+            _CHECK,
         )
 
 

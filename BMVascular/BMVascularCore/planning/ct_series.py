@@ -12,6 +12,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.geometry_tags import numbers_of, pixel_spacing, row_and_column
 from BMVascularCore.planning.rules import planning_rules
 from BMVascularCore.volume import Geometry
 
@@ -104,9 +105,9 @@ def check_planning_series(headers, name="planning series", allow_thick=False):
     _require_tags(headers, name)
     _require_one_value(headers, name)
     _require_unique_instances(headers, name)
-    row_column = np.array([float(v) for v in headers[0].ImageOrientationPatient]).reshape(2, 3)
+    row_column = row_and_column(headers[0], name)
     normal = np.cross(*row_column)
-    places = np.array([[float(v) for v in h.ImagePositionPatient] for h in headers])
+    places = np.array([numbers_of(header, "ImagePositionPatient", 3, name) for header in headers])
     order = np.argsort(places @ normal, kind="stable")
     headers, places = [headers[i] for i in order], places[order]
     warnings = _patient_position_notes(headers[0])
@@ -114,7 +115,9 @@ def check_planning_series(headers, name="planning series", allow_thick=False):
     step = _slice_step(places @ normal, name)
     warnings += _thickness_notes(headers, step, name, allow_thick)
     warnings += _orientation_notes(headers[0], normal)
-    geometry = _geometry(headers, row_column, normal, step)
+    geometry = _geometry(headers, row_column, normal, step, name)
+    for header in headers:
+        _complete(header, step)
     return PlanningSeries(headers, geometry, name, warnings)
 
 
@@ -127,7 +130,8 @@ def _image_headers(folder):
             header = pydicom.dcmread(path, stop_before_pixels=True)
         except (InvalidDicomError, OSError, EOFError):
             continue
-        if "Rows" in header and header.get("Modality") not in ("RTDOSE", "SEG", "SC", None):
+        other = header.get("Modality") in ("RTDOSE", "SEG", "SC", None)
+        if "Rows" in header and not other and "LOCALIZER" not in (header.get("ImageType") or []):
             headers.append(header)
     if not headers:
         raise InputError("holds no DICOM image", folder.name, "Give the folder of the planning series.")
@@ -147,7 +151,7 @@ def _one_series(headers, name, series_uid):
         raise InputError(
             f"holds {len(groups)} image series ({kinds}), one is wanted",
             name,
-            "Give a folder with the planning series alone.",
+            "Give a folder with the planning series alone, or its UID (--series).",
         )
     return next(iter(groups.values()))
 
@@ -168,7 +172,9 @@ def _require_tags(headers, name):
             "ImageOrientationPatient",
             "PixelSpacing",
             "FrameOfReferenceUID",
+            "SOPClassUID",
             "SOPInstanceUID",
+            "SeriesInstanceUID",
             "StudyInstanceUID",
         ):
             if not header.get(tag):
@@ -177,6 +183,10 @@ def _require_tags(headers, name):
         raise InputError("holds a single slice", name, "Give the whole series.")
 
 
+_MAY_BE_EMPTY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
+    "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator",
+)  # fmt: skip
 _ONE_VALUE = {
     "FrameOfReferenceUID": "frames of reference",
     "StudyInstanceUID": "studies",
@@ -300,8 +310,17 @@ def _patient_position_notes(header):
     return []
 
 
-def _geometry(headers, row_column, normal, step):
-    row_step, column_step = (float(v) for v in headers[0].PixelSpacing)
+def _complete(header, step):
+    """Elements of type 2, which may be empty and are left out by some exporters, so that all objects can be built."""
+    for tag in _MAY_BE_EMPTY:
+        if tag not in header:
+            setattr(header, tag, "")
+    if not header.get("SliceThickness"):
+        header.SliceThickness = step
+
+
+def _geometry(headers, row_column, normal, step, name):
+    row_step, column_step = pixel_spacing(headers[0], name)
     direction = np.stack([row_column[0], row_column[1], normal], axis=1)
     return Geometry(
         (len(headers), int(headers[0].Rows), int(headers[0].Columns)),

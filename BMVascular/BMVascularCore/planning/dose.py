@@ -11,6 +11,8 @@ from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.images import read_volume
+from BMVascularCore.planning.dicom_folder import object_in
+from BMVascularCore.planning.geometry_tags import numbers_of, pixel_spacing, row_and_column
 from BMVascularCore.volume import Geometry, Volume
 
 RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
@@ -33,12 +35,15 @@ class DoseGrid:
     warnings : list of str
     states_units : bool
         True where the file itself says gray.
+    patient_id : str or None
+        To compare with that of the structures; never printed.
     """
 
     volume: Volume
     frame_of_reference_uid: str = None
     warnings: list = field(default_factory=list)
     states_units: bool = False
+    patient_id: str = None
 
     @property
     def geometry(self):
@@ -57,6 +62,7 @@ def read_dose(path, units=None):
     Parameters
     ----------
     path : path-like
+        File, or folder with one RTDOSE.
     units : {"gy", "cgy"}, optional
         Of an image; RTDOSE states its own.
 
@@ -72,7 +78,8 @@ def read_dose(path, units=None):
     path = Path(path)
     if not path.exists():
         raise InputError("this dose file does not exist", path.name, "Check the path.")
-    if path.is_file() and _looks_like_dicom(path):
+    path = object_in(path, (RT_DOSE,), "RTDOSE")
+    if _looks_like_dicom(path):
         dose = _from_rtdose(path)
     else:
         dose = DoseGrid(_scaled(read_volume(path), units))
@@ -149,13 +156,20 @@ def _from_rtdose(path):
     except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
         raise InputError("its dose values cannot be decoded", path.name, "Export it uncompressed.") from error
     pixels = pixels[None] if pixels.ndim == 2 else pixels
+    if pixels.shape != geometry.shape:
+        raise InputError(
+            "its dose values do not fit the stated frames, rows and columns",
+            path.name,
+            "Export the dose again.",
+        )
     scale = data.get("DoseGridScaling")
     if scale is None or float(scale) <= 0:
         raise InputError("lacks a dose grid scaling above zero", path.name, "Export the dose again.")
     factor = float(scale) * (0.01 if str(data.DoseUnits).upper() == "CGY" else 1.0)
     array = (pixels[::-1] if flip else pixels) * factor
     volume = Volume(np.ascontiguousarray(array, dtype=np.float32), geometry, "dose")
-    return DoseGrid(volume, str(data.get("FrameOfReferenceUID") or "") or None, warnings, True)
+    frame, patient = (str(data.get(tag) or "") or None for tag in ("FrameOfReferenceUID", "PatientID"))
+    return DoseGrid(volume, frame, warnings, True, patient)
 
 
 def _refuse_kind(data, name):
@@ -184,18 +198,15 @@ def _refuse_kind(data, name):
 
 def _dose_geometry(data, name):
     """Grid of an RTDOSE and whether its frames run against the slice normal."""
-    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        if not data.get(tag):
-            raise InputError(f"lacks {tag}", name, "Export the dose again.")
-    row_column = np.reshape([float(v) for v in data.ImageOrientationPatient], (2, 3))
+    row_column = row_and_column(data, name)
+    row_step, column_step = pixel_spacing(data, name)
     normal = np.cross(*row_column)
-    origin = np.array([float(v) for v in data.ImagePositionPatient])
+    origin = numbers_of(data, "ImagePositionPatient", 3, name)
     frames = int(data.get("NumberOfFrames") or 1)
     offsets = _frame_offsets(data, frames, origin, normal, name)
     flip = frames > 1 and offsets[-1] < offsets[0]
     step = abs(offsets[1] - offsets[0]) if frames > 1 else float(data.get("SliceThickness") or 1.0)
     first = origin + normal * (offsets[-1] if flip else offsets[0])
-    row_step, column_step = (float(v) for v in data.PixelSpacing)
     direction = np.stack([row_column[0], row_column[1], normal], axis=1)
     shape = (frames, int(data.Rows), int(data.Columns))
     return Geometry(shape, (column_step, row_step, step), tuple(first), tuple(direction.ravel())), flip
@@ -208,7 +219,7 @@ def _frame_offsets(data, frames, origin, normal, name):
     vector = data.get("GridFrameOffsetVector")
     if vector is None or len(vector) < frames:
         raise InputError("does not say where its frames lie", name, "Export the dose again.")
-    offsets = np.array([float(v) for v in vector[:frames]])
+    offsets = numbers_of(data, "GridFrameOffsetVector", len(vector), name)[:frames]
     if abs(offsets[0]) > 1e-6:
         # the absolute form of DICOM C.8.8.3.2: patient z of each frame, axial grids only
         if abs(abs(normal[2]) - 1.0) > 1e-4 or abs(offsets[0] - origin[2]) > _STEP_TOLERANCE_MM:

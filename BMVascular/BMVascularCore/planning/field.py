@@ -26,7 +26,7 @@ class MaskField:
     volume : Volume
         float32 in 0..1, padded by at least 3 mm of background.
     volume_mm3 : float
-        Volume of the mask: voxel count times voxel volume.
+        Volume of the mask: sum of the voxels' shares times voxel volume.
     """
 
     volume: Volume
@@ -74,7 +74,8 @@ def cut_out(mask, geometry, pad_mm):
 
     Parameters
     ----------
-    mask : ndarray of bool, shape (k, j, i)
+    mask : ndarray, shape (k, j, i)
+        Boolean, or the share of every voxel.
     geometry : Geometry
     pad_mm : float
         Background added on every side; reaches beyond the image where needed.
@@ -82,14 +83,14 @@ def cut_out(mask, geometry, pad_mm):
     Returns
     -------
     Volume
-        Boolean array.
+        Array of the same type.
 
     Raises
     ------
     InputError
         Empty mask.
     """
-    box = box_around(mask)
+    box = box_around(mask > 0)
     if box is None:
         raise InputError("is empty: it holds no voxel", "structure", "Remove it or draw it.")
     start, shape = (np.asarray(part) for part in box)
@@ -107,7 +108,8 @@ def smooth_mask(mask, geometry, pad_mm=_PAD_MM):
 
     Parameters
     ----------
-    mask : ndarray of bool, shape (k, j, i)
+    mask : ndarray, shape (k, j, i)
+        What is not zero belongs to it; numbers between 0 and 1 are the share of a voxel.
     geometry : Geometry
     pad_mm : float
 
@@ -120,7 +122,8 @@ def smooth_mask(mask, geometry, pad_mm=_PAD_MM):
     InputError
         Empty mask.
     """
-    box = cut_out(np.asarray(mask, bool), geometry, pad_mm)
+    mask = np.asarray(mask)
+    box = cut_out(mask if mask.dtype.kind == "f" else mask != 0, geometry, pad_mm)
     spacing = np.asarray(geometry.spacing_kji_mm)
     sigma = SMOOTHING_MM * np.minimum(spacing, 1.0) / spacing
     field = ndimage.gaussian_filter(box.array.astype(np.float32), sigma, mode="constant")

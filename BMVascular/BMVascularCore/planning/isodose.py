@@ -56,7 +56,7 @@ def share_isodoses(field, surfaces, levels):
     volumes = {(n, level): 0.0 for n, row in enumerate(levels) for level in row}
     voxels = np.argwhere(field.high >= wanted[0])
     owner = _nearest_lesion(field.geometry.points_of(voxels), surfaces)
-    cut = _cut_voxels(field, voxels, wanted)
+    cut = cut_voxels(field, voxels, wanted)
     whole = field.array[tuple(voxels[~cut].T)]
     _count(whole, np.full(len(whole), 1e-6), owner[~cut], levels, volumes, field.geometry.voxel_ml)
     factor = _factor_for(int(cut.sum()))
@@ -76,7 +76,7 @@ def _nearest_lesion(points, surfaces):
     return owner[cKDTree(np.concatenate(thin)).query(points)[1]]
 
 
-def _cut_voxels(field, voxels, wanted):
+def cut_voxels(field, voxels, wanted):
     """Voxels that a level may pass through: the level lies within the range of their neighbours."""
     place = tuple(voxels.T)
     low = ndimage.minimum_filter(field.array, size=3, mode="nearest")[place]
@@ -99,11 +99,11 @@ def _count_parts(field, voxels, owner, factor, levels, volumes):
     for first in range(0, len(voxels), chunk):
         part = voxels[first : first + chunk]
         dose = field.at_index((part[:, None] + inner).reshape(-1, 3))
-        slope = _slope(dose.reshape(-1, factor, factor, factor)).ravel()
+        slope = slope_of_blocks(dose.reshape(-1, factor, factor, factor)).ravel()
         _count(dose, slope, np.repeat(owner[first : first + chunk], len(inner)), levels, volumes, voxel_ml)
 
 
-def _slope(blocks):
+def slope_of_blocks(blocks):
     """Change of dose from one sub-voxel to the next, in every block of sub-voxels."""
     return np.maximum(np.sqrt(sum(g * g for g in np.gradient(blocks, axis=(1, 2, 3)))), 1e-6)
 

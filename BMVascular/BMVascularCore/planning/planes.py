@@ -11,11 +11,16 @@ from BMVascularCore.planning.contour_shape import crosses_itself
 from BMVascularCore.planning.contours import points_inside
 
 _PLANE_TOLERANCE_MM = 0.05
+# in usual distances of the planes: more than the first is a gap, up to the second one is bridged where the
+# outlines on both sides belong to one body
+_GAP, BRIDGED = 1.5, 3.5
+# outlines that shrink to this share on both sides of a gap are the ends of two bodies
+_SHRINKS = 0.8
 
 
 @dataclass
 class PlaneStack:
-    """An unbroken run of planes at one distance.
+    """An unbroken run of planes; distances may differ.
 
     Attributes
     ----------
@@ -26,6 +31,7 @@ class PlaneStack:
     areas_mm2 : ndarray
         Enclosed by even-odd rule.
     step_mm : float
+        Mean distance of the planes; for a single plane, that of the structure.
     axes : ndarray, shape (3, 3)
         Rows: first in-plane axis, second, normal; LPS.
     """
@@ -35,6 +41,11 @@ class PlaneStack:
     areas_mm2: np.ndarray
     step_mm: float
     axes: np.ndarray
+
+    @property
+    def steps_mm(self):
+        """Distance from every plane to the next, mm; the usual step for a single plane."""
+        return np.diff(self.heights_mm) if len(self.heights_mm) > 1 else np.array([self.step_mm])
 
     def grid(self, pixel_mm):
         """Pixel centres (first, second coordinate) around all polygons."""
@@ -53,7 +64,7 @@ class PlaneStack:
         values = -(near - 0.5 * np.sign(near)) * pixel
         # a contour smaller than a pixel holds none: then nothing but the outline says how far it is
         close = np.argwhere((np.abs(near) < 3.0) | (not inside.any()))
-        outline = np.concatenate([_dense(polygon, 0.25 * pixel) for polygon in self.polygons[k]])
+        outline = np.concatenate([dense_outline(polygon, 0.25 * pixel) for polygon in self.polygons[k]])
         places = np.stack([grid[0][close[:, 0]], grid[1][close[:, 1]]], axis=1)
         exact, _ = cKDTree(outline).query(places)
         values[tuple(close.T)] = np.where(inside[tuple(close.T)], -exact, exact)
@@ -88,7 +99,8 @@ def fill_even_odd(polygons, grid):
     return np.cumsum(toggles, axis=1)[:, :-1] % 2 == 1
 
 
-def _dense(polygon, step):
+def dense_outline(polygon, step):
+    """Points along a closed polygon (n, 2), at most a step apart."""
     start, end = polygon, np.roll(polygon, -1, axis=0)
     counts = np.maximum(1, np.ceil(np.linalg.norm(end - start, axis=1) / step).astype(int))
     edge = np.repeat(np.arange(len(polygon)), counts)
@@ -149,17 +161,75 @@ def stack_planes(contours, name, slice_step_mm=None):
     if crossing:
         warnings.append(f"{name}: a contour crosses itself; what lies inside is decided by the even-odd rule")
     polygons = [[local[n][:, :2] for n in group] for group in groups]
-    areas = np.array([(_filled_area if crossing else _even_odd_area)(plane) for plane in polygons])
-    cuts = np.flatnonzero(steps > 1.5 * step) + 1
-    if len(cuts):
+    overlap = not crossing and any(_overlapping(plane) for plane in polygons)
+    if overlap:
         warnings.append(
-            f"{name}: contours leave {len(cuts)} gaps of a slice or more; the gaps are not filled"
+            f"{name}: contours of one plane overlap in part; what lies inside both is left out (even-odd rule)"
         )
+    measure = _filled_area if crossing or overlap else _even_odd_area
+    areas = np.array([measure(plane) for plane in polygons])
+    cuts, told = _cuts(steps, step, polygons, areas)
+    warnings += [f"{name}: {text}" for text in told]
     parts = np.split(np.arange(len(groups)), cuts)
     return [
         PlaneStack(heights[p], [polygons[n] for n in p], areas[p], _own_step(heights[p], step), axes)
         for p in parts
     ], warnings
+
+
+def _cuts(steps, step, polygons, areas):
+    """First planes of new runs, and what is to be said about the distances."""
+    if step is None or len(steps) == 0:
+        return np.zeros(0, int), []
+    # distances may change along a structure: a wide one beside another wide one is no gap
+    padded = np.concatenate([[0.0], steps, [0.0]])
+    usual = np.maximum(step, np.maximum(padded[:-2], padded[2:]))
+    wide = np.flatnonzero(steps > _GAP * usual)
+    cuts = [n + 1 for n in wide if steps[n] > BRIDGED * step or not _one_body(n, polygons, areas)]
+    told = []
+    if cuts:
+        told.append(f"contours leave {len(cuts)} gaps of a slice or more; the gaps are not filled")
+    if len(wide) > len(cuts):
+        told.append(
+            f"contours are missing at {len(wide) - len(cuts)} places; the outlines beside them are joined"
+        )
+    kept = np.delete(steps, np.array(cuts, int) - 1)
+    if len(kept) and kept.max() > _GAP * kept.min() and len(wide) == len(cuts):
+        told.append(f"contours lie {kept.min():.3g} to {kept.max():.3g} mm apart")
+    return np.array(cuts, int), told
+
+
+def _one_body(n, polygons, areas):
+    """True when planes n and n + 1 show the same body: they overlap and do not both end there."""
+    below, above = polygons[n], polygons[n + 1]
+    if not (_meets(below, above) or _meets(above, below)):
+        return False
+    ends_below = n > 0 and areas[n] < _SHRINKS * areas[n - 1]
+    ends_above = n + 2 < len(areas) and areas[n + 1] < _SHRINKS * areas[n + 2]
+    return not (ends_below and ends_above)
+
+
+def _meets(polygons, others):
+    """True when a point of the first polygons lies inside the others."""
+    return any(points_inside(_thin(one), other).any() for one in polygons for other in others)
+
+
+def _overlapping(polygons):
+    """True when two polygons of a plane lie in one another in part."""
+    boxes = [(p.min(axis=0), p.max(axis=0)) for p in polygons]
+    for n, (low, high) in enumerate(boxes):
+        for m, (other_low, other_high) in enumerate(boxes):
+            if n == m or (high < other_low).any() or (other_high < low).any():
+                continue
+            # points on a shared edge are no overlap: what counts is well inside
+            share = points_inside(_thin(polygons[n]), polygons[m]).mean()
+            if 0.05 < share < 0.95:
+                return True
+    return False
+
+
+def _thin(polygon):
+    return polygon[:: max(1, len(polygon) // 100)]
 
 
 def self_crossing(contours):

@@ -12,6 +12,7 @@ import numpy as np
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning.contour_shape import crosses_itself
 from BMVascularCore.planning.roi_names import is_reference
+from BMVascularCore.planning.rtstruct import RT_STRUCTURE_SET
 from BMVascularCore.planning.rules import planning_rules, roi_rules
 
 _PLANE_TOLERANCE_MM = 1e-3
@@ -58,7 +59,8 @@ def preflight(data, series, mask_ml=None):
     found += _references(data, series)
     found += _roi_tables(data)
     images = dict(zip(series.sop_uids, range(len(series.headers)), strict=True))
-    names = {int(r.ROINumber): str(r.get("ROIName", "")) for r in data.get("StructureSetROISequence") or []}
+    rois = data.get("StructureSetROISequence") or []
+    names = {int(r.get("ROINumber", -1)): str(r.get("ROIName", "")) for r in rois}
     for item in data.get("ROIContourSequence") or []:
         name = names.get(int(item.get("ReferencedROINumber", -1)), "unnamed structure")
         found += _colour(item, name)
@@ -93,6 +95,8 @@ def _error(code, text):
 
 def _identity(data, series):
     found = []
+    if str(data.get("SOPClassUID", "")) != RT_STRUCTURE_SET or str(data.get("Modality", "")) != "RTSTRUCT":
+        found.append(_error("object", "the object is no RT Structure Set"))
     for tag, code, words in (
         ("PatientID", "patient", "patient ID"),
         ("StudyInstanceUID", "study", "study"),
@@ -174,6 +178,8 @@ def _roi_tables(data):
     rois = data.get("StructureSetROISequence") or []
     numbers = [int(roi.get("ROINumber", -1)) for roi in rois]
     names = [str(roi.get("ROIName", "")).strip().lower() for roi in rois]
+    if -1 in numbers:
+        found.append(_error("roi_number", "a structure has no number"))
     if len(set(numbers)) < len(numbers):
         found.append(_error("roi_number", "two structures have the same number"))
     found += [

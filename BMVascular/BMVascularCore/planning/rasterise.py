@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from BMVascularCore.planning.planes import fill_even_odd, plane_axes
+from BMVascularCore.planning.planes import BRIDGED, fill_even_odd, plane_axes
 from BMVascularCore.volume import Geometry, Volume, resample
 
 _SAME_PLANE = 0.05
@@ -13,7 +13,7 @@ _PARALLEL = 0.2
 def mask_of_contours(contours, geometry, name="structure"):
     """Mask of planar contours on a grid.
 
-    Every slice takes the contours of the nearest contour plane, at most half a contour distance away;
+    Every slice takes the contours of the nearest contour plane, at most half the distance of two planes away;
     polygons of one plane are joined by the even-odd rule. Contours that run across the slices are filled on a
     grid of their own first.
 
@@ -38,12 +38,12 @@ def mask_of_contours(contours, geometry, name="structure"):
     mask = np.zeros(geometry.shape, bool)
     heights = np.array([index[:, 0].mean() for index in local])
     levels = _levels(heights)
-    reach = 0.5 * float(np.median(np.diff(levels))) if len(levels) > 1 else 0.5
+    reach = _reach(levels)
     grid = (np.arange(geometry.shape[1], dtype=float), np.arange(geometry.shape[2], dtype=float))
     filled = {}
     for k in range(geometry.shape[0]):
         nearest = int(np.argmin(np.abs(levels - k)))
-        if abs(levels[nearest] - k) > max(reach, 0.5) + 1e-6:
+        if abs(levels[nearest] - k) > max(reach[nearest][int(k > levels[nearest])], 0.5) + 1e-6:
             continue
         if nearest not in filled:
             chosen = [index[:, 1:] for index, h in zip(local, heights, strict=True)
@@ -57,6 +57,14 @@ def _levels(heights):
     """Distinct heights, rising."""
     rising = np.sort(heights)
     return rising[np.concatenate([[True], np.diff(rising) > _SAME_PLANE])]
+
+
+def _reach(levels):
+    """How far every plane reaches downwards and upwards, in slices: half-way to the next, no farther than usual."""
+    steps = np.diff(levels)
+    usual = float(np.median(steps)) if len(steps) else 1.0
+    half = 0.5 * np.concatenate([[usual], np.where(steps > BRIDGED * usual, usual, steps), [usual]])
+    return np.stack([half[:-1], half[1:]], axis=1)
 
 
 def _own_grid(contours, geometry):

@@ -6,10 +6,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.brain_dose import TargetsInBrain, brain_dose_volumes
 from BMVascularCore.planning.dose import DoseField
 from BMVascularCore.planning.dvh import compute_dvh
 from BMVascularCore.planning.indices import DEFINITIONS, conformity_metrics, dose_metrics
 from BMVascularCore.planning.isodose import share_isodoses
+from BMVascularCore.planning.membership import Membership
 from BMVascularCore.planning.plan_tables import NOT_ORGANS, distance_table
 from BMVascularCore.planning.planes import plane_step
 from BMVascularCore.planning.rules import planning_rules, roi_rules
@@ -61,6 +63,7 @@ class _Item:
     target: bool
     lesion: int = -1
     note: str = ""
+    step_mm: float = None
 
 
 def review_plan(
@@ -90,10 +93,9 @@ def review_plan(
     InputError
         Another frame of reference, a prescription that cannot be, an unknown name.
     """
-    _require_same_frame(dose, structures)
+    warnings = [*dose.warnings, *structures.warnings, *_require_same_frame(dose, structures)]
+    prescription_gy = _by_known_names(prescription_gy, structures)
     _require_prescription(dose, prescription_gy)
-    _require_known(prescription_gy, structures)
-    warnings = [*dose.warnings, *structures.warnings]
     field_ = DoseField(dose)
     chosen = _choose_targets(structures.structures, brain, targets, warnings)
     items, left_out = _evaluate(structures, field_, chosen, end_caps, share_of(progress, 0.0, 0.6), warnings)
@@ -152,6 +154,7 @@ def _conventions(dose, end_caps):
 
 
 def _require_same_frame(dose, structures):
+    """Refuse what belongs to another image or patient; returns what could not be checked."""
     ours, theirs = dose.frame_of_reference_uid, structures.frame_of_reference_uid
     if ours and theirs and ours != theirs:
         raise InputError(
@@ -159,6 +162,16 @@ def _require_same_frame(dose, structures):
             "structures",
             "Give the structure set of the planning CT that the dose was computed on.",
         )
+    patients = {one.patient_id for one in (dose, structures)} - {None}
+    if len(patients) < 2:
+        return []
+    if not (ours and theirs):
+        raise InputError(
+            "the dose and the structure set belong to different patients and state no common frame of reference",
+            "structures",
+            "Give both from one plan.",
+        )
+    return ["the dose and the structure set state different patient IDs, but the same frame of reference"]
 
 
 def _require_prescription(dose, prescription_gy):
@@ -174,17 +187,19 @@ def _require_prescription(dose, prescription_gy):
             )
 
 
-def _require_known(prescription_gy, structures):
+def _by_known_names(prescription_gy, structures):
+    """The prescription with the names as they are written in the structure set; case does not matter."""
     if not isinstance(prescription_gy, dict):
-        return
-    names = {structure.name for structure in structures.structures}
-    unknown = [name for name in prescription_gy if name not in names]
+        return prescription_gy
+    names = {structure.name.strip().lower(): structure.name for structure in structures.structures}
+    unknown = [name for name in prescription_gy if name.strip().lower() not in names]
     if unknown:
         raise InputError(
             f"no structure is called {unknown[0]}",
             "--prescription",
-            f"Known: {', '.join(sorted(names))}.",
+            f"Known: {', '.join(sorted(names.values()))}.",
         )
+    return {names[name.strip().lower()]: value for name, value in prescription_gy.items()}
 
 
 def _choose_targets(structures, brain, targets, warnings):
@@ -227,7 +242,7 @@ def _evaluate(structures, field_, chosen, end_caps, progress, warnings):
             continue
         warnings += samples.warnings
         dvh = compute_dvh(structure.name, samples, field_)
-        item = _Item(structure, samples, dvh, structure.name.strip().lower() in chosen)
+        item = _Item(structure, samples, dvh, structure.name.strip().lower() in chosen, step_mm=step)
         if dvh.reason:
             item.note = dvh.reason
             warnings.append(f"{structure.name}: {dvh.reason}; no dose values are given")
@@ -243,17 +258,11 @@ def _common_step(structures):
 
 def _base_row(item, field_, dose):
     grid = float(max(dose.geometry.spacing_mm))
-    volume = item.samples.volume_ml
-    diameter = float(np.cbrt(6000.0 * volume / np.pi))
-    if item.target and diameter < planning_rules()["small_for_grid_voxels"] * grid:
-        item.note = "; ".join(
-            filter(
-                None, [item.note, f"diameter below {planning_rules()['small_for_grid_voxels']:g} dose voxels"]
-            )
-        )
+    if item.target:
+        item.note = "; ".join(filter(None, [item.note, _grid_note(item.samples.volume_ml, grid)]))
     row = dict.fromkeys(COLUMNS)
     row |= {
-        "structure": item.structure.name, "type": item.structure.kind, "volume_ml": volume,
+        "structure": item.structure.name, "type": item.structure.kind, "volume_ml": item.samples.volume_ml,
         "dose_covered": item.dvh.covered, "samples": len(item.samples.weights_mm3),
         "sample_step_mm": item.samples.step_mm, "dose_grid_mm": grid, "method": item.samples.method,
         "note": item.note,
@@ -261,6 +270,25 @@ def _base_row(item, field_, dose):
     row |= dose_metrics(item.dvh)
     row["v12_inside_ml"] = item.dvh.volume_at_ml(12.0)
     return row
+
+
+def _too_coarse(volume_ml, grid_mm):
+    """True where indices of a target would say more of the dose grid than of the plan."""
+    limit = planning_rules()["no_indices"]
+    return (
+        grid_mm >= limit["dose_grid_mm"] and np.cbrt(6000.0 * volume_ml / np.pi) < limit["below_diameter_mm"]
+    )
+
+
+def _grid_note(volume_ml, grid_mm):
+    """What is said of a target that is small for its dose grid; empty for others."""
+    rules = planning_rules()
+    diameter = float(np.cbrt(6000.0 * volume_ml / np.pi))
+    if _too_coarse(volume_ml, grid_mm):
+        return f"no indices: dose grid of {grid_mm:.3g} mm for a target of {diameter:.1f} mm"
+    if diameter < rules["small_for_grid_voxels"] * grid_mm:
+        return f"diameter below {rules['small_for_grid_voxels']:g} dose voxels"
+    return ""
 
 
 def _prescription_of(name, prescription_gy):
@@ -285,7 +313,11 @@ def _target_rows(items, rows, field_, prescription_gy, warnings):
             f"isodoses reach the border of the dose grid ({texts} Gy): their volumes are left empty"
         )
     for item in targets:
-        rows[id(item)] |= _indices(item, shares, _prescription_of(item.structure.name, prescription_gy), cut)
+        given = _prescription_of(item.structure.name, prescription_gy)
+        coarse = _too_coarse(item.samples.volume_ml, rows[id(item)]["dose_grid_mm"])
+        if coarse:
+            warnings.append(f"{item.structure.name}: {rows[id(item)]['note']}")
+        rows[id(item)] |= _indices(item, shares, given, cut, coarse)
         rows[id(item)]["bridged"] = "yes" if item.lesion in shares.bridged else "no"
 
 
@@ -296,12 +328,12 @@ def _levels(members, prescription_gy):
     return [main, main / 2, 12.0, 10.0, *[level for p in given[1:] for level in (p, p / 2)]]
 
 
-def _indices(item, shares, prescription, cut):
+def _indices(item, shares, prescription, cut, coarse):
     def volume(level):
         return float("nan") if level in cut else shares.volumes_ml[item.lesion, level]
 
     found = {"v12_ml": volume(12.0), "v10_ml": volume(10.0), "prescription_gy": prescription}
-    if prescription:
+    if prescription and not coarse:
         found |= conformity_metrics(
             item.samples.volume_ml,
             item.dvh.volume_at_ml(prescription),
@@ -350,35 +382,16 @@ def _brain_row(item, targets, field_):
 
     A dose grid often ends inside the brain: the volumes hold as long as its border stays below the level.
     """
-    found = {}
-    dose = field_.at(item.samples.points_lps_mm)
-    weights = item.samples.weights_mm3
     border = max(float(np.take(field_.array, [0, -1], axis=axis).max()) for axis in range(3))
-    for level in (12, 10):
-        if item.dvh.covered < 1.0 and border >= level:
-            continue
-        hot = np.nan_to_num(dose, nan=0.0) >= level
-        whole = float(weights[hot].sum()) / 1000.0
-        found[f"v{level}_ml"] = whole
-        for key, kinds in (("gtv", ("GTV",)), ("targets", None)):
-            chosen = [t for t in targets if kinds is None or t.structure.kind in kinds]
-            inside = _hot_union_ml(chosen, field_, level, item)
-            found[f"v{level}_minus_{key}_ml"] = max(whole - inside, 0.0)
+    levels = [level for level in (12.0, 10.0) if item.dvh.covered >= 1.0 or border < level]
+    if not levels:
+        return {}
+    brain = Membership(item.structure, item.step_mm)
+    taken = TargetsInBrain([t.samples for t in targets], brain, field_)
+    gtvs = [n for n, t in enumerate(targets) if t.structure.kind == "GTV"]
+    found = {}
+    for level, whole in brain_dose_volumes(brain, field_, levels).items():
+        found[f"v{level:g}_ml"] = whole
+        for name, chosen in (("gtv", gtvs), ("targets", range(len(targets)))):
+            found[f"v{level:g}_minus_{name}_ml"] = max(whole - taken.hot_ml(level, chosen), 0.0)
     return found
-
-
-def _hot_union_ml(targets, field_, level, brain):
-    """Volume at or above a level inside the union of targets that belongs to the brain, mL."""
-    total = 0.0
-    largest_first = sorted(targets, key=lambda t: -t.samples.volume_ml)
-    taken = []
-    brain_tree = cKDTree(brain.samples.points_lps_mm)
-    for target in largest_first:
-        points, weights = target.samples.points_lps_mm, target.samples.weights_mm3
-        fresh = np.nan_to_num(field_.at(points), nan=0.0) >= level
-        fresh &= brain_tree.query(points)[0] <= brain.samples.step_mm
-        for tree, step in taken:
-            fresh &= tree.query(points, distance_upper_bound=1.2 * step)[0] > 0.9 * step
-        total += float(weights[fresh].sum()) / 1000.0
-        taken.append((cKDTree(points), target.samples.step_mm))
-    return total

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from BMVascularCore import __version__
 from BMVascularCore.errors import InputError
@@ -28,6 +28,8 @@ _STUDY_TAGS = (
     "AccessionNumber",
 )
 NOTE = "Research use only"
+# with explicit types the length of a decimal string has 16 bits; more points need the implicit encoding
+_MOST_EXPLICIT_BYTES = 65_000
 
 
 @dataclass
@@ -124,7 +126,15 @@ def build_rtstruct(series, rois, label="BMV research"):
         data.StructureSetROISequence.append(_roi_item(series, number, name, roi))
         data.ROIContourSequence.append(_contour_item(series, number, roi, colour))
         data.RTROIObservationsSequence.append(_observation_item(number, name, kind))
+    if _longest_contour(data) > _MOST_EXPLICIT_BYTES:
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     return data
+
+
+def _longest_contour(data):
+    """Bytes of the longest element of contour points."""
+    parts = [part for item in data.ROIContourSequence for part in item.ContourSequence]
+    return max(sum(len(str(value)) + 1 for value in part.ContourData) for part in parts)
 
 
 def _frame_reference(series):

@@ -19,6 +19,12 @@ from BMVascularCore.volume import Geometry, resample
 _FINE_MM = 0.3
 _MOST_SAMPLES = 120_000
 _SMALLEST_WEIGHT = 1e-3
+# less than this is a slip of the pen: a sphere of a fifth of a millimetre
+_LEAST_MM3 = 0.005
+# cells this many steps below the surface are inside whole
+_DEEP = 1.5
+# powers of the root of x^4 = x + 1: their multiples fill a cube evenly (Roberts 2018)
+_IRRATIONAL = 1.2207440846057596 ** -np.arange(1.0, 4.0)
 END_CAPS = ("shape", "half", "none")
 
 
@@ -109,10 +115,13 @@ def sample_mask(mask, geometry):
     )
     share = soft_fraction(values, level)
     slope = np.sqrt(sum(g * g for g in np.gradient(values)))
-    inward = _to_centroid((level - values) / np.maximum(slope, 1e-6), share, 1.0)
+    outside = (level - values) / np.maximum(slope, 1e-6)
+    inward = _to_centroid(outside, share, 1.0)
     share *= volume_mm3 / (float(share.sum()) * voxel)
     kept = np.argwhere(share > _SMALLEST_WEIGHT)
     places = kept + np.moveaxis(inward, 0, -1)[tuple(kept.T)]
+    deep = outside[tuple(kept.T)] < -_DEEP
+    places[deep] += _scatter(len(kept), 0)[deep]
     surface = fine.points_of(surface_points(level - values))
     return Samples(
         fine.points_of(places),
@@ -171,7 +180,7 @@ def sample_contours(contours, name="structure", slice_step_mm=None, end_caps="sh
         )
     blocks, warnings = stack_planes(contours, name, slice_step_mm)
     volume_mm3 = sum(float(block.areas_mm2.sum()) * block.step_mm for block in blocks)
-    if volume_mm3 <= 0:
+    if volume_mm3 < _LEAST_MM3:
         raise InputError("its contours enclose no area", name, "Draw it again.")
     step = _step_for(volume_mm3)
     points, weights = [], []
@@ -194,13 +203,13 @@ def sample_contours(contours, name="structure", slice_step_mm=None, end_caps="sh
 
 def _block_samples(block: PlaneStack, step, end_caps):
     """Points, weights and surface points of every sub-slice of an unbroken run of planes."""
-    n_sub = max(1, round(block.step_mm / step))
-    n_sub += 1 - n_sub % 2
+    counts = _sub_counts(block, step)
     grid = block.grid(step)
     fields = [block.distance(k, grid) for k in range(len(block.heights_mm))]
-    slices = list(_sub_slices(block, n_sub, end_caps))
+    slices = list(_sub_slices(block, counts, end_caps))
     heights = [one[0] for one in slices]
-    outermost = {int(np.argmin(heights)): -1.0, int(np.argmax(heights)): 1.0}
+    # direction of the lid, and how many parts the distance at this end has
+    outermost = {int(np.argmin(heights)): (-1.0, counts[0]), int(np.argmax(heights)): (1.0, counts[-1])}
     for n, (offset, first, share, area, width) in enumerate(slices):
         values = fields[first] if share == 0.0 else (1 - share) * fields[first] + share * fields[first + 1]
         inside, shift = _match_area(values, area, step)
@@ -209,29 +218,48 @@ def _block_samples(block: PlaneStack, step, end_caps):
             continue
         inward, outward = _to_centroid(values + shift, inside, step), _to_surface(values + shift, step)
         skin = block.points(grid, kept & (inside < 1), offset, outward)
-        if n in outermost and (end_caps == "half" or (end_caps == "shape" and n_sub > 1)):
+        side, n_sub = outermost.get(n, (0.0, 0))
+        if side and (end_caps == "half" or (end_caps == "shape" and n_sub > 1)):
             # the lid of a cap is surface, too; a cap that follows the shape ends in its middle
             depth = -(values + shift)
             lid = (inside > 0.5) & (depth >= (0.75 * depth.max() if end_caps == "shape" else 0.0))
-            top = block.points(grid, lid, offset + outermost[n] * width / 2, np.zeros_like(inward))
+            top = block.points(grid, lid, offset + side * width / 2, np.zeros_like(inward))
             skin = np.concatenate([skin, top])
-        yield block.points(grid, kept, offset, inward), inside[kept] * step * step * width, skin
-    if end_caps == "shape" and n_sub == 1:
-        yield np.zeros((0, 3)), np.zeros(0), _cap_skin(block)
+        points = block.points(grid, kept, offset, inward)
+        deep = -(values + shift)[kept] > _DEEP * max(step, width)
+        points[deep] += _scatter(len(points), n)[deep] * (step, step, width) @ block.axes
+        yield points, inside[kept] * step * step * width, skin
+    if end_caps == "shape" and 1 in (counts[0], counts[-1]):
+        yield np.zeros((0, 3)), np.zeros(0), _cap_skin(block, counts)
 
 
-def _cap_skin(block):
+def _scatter(count, start):
+    """Even, irregular places in the cells of a grid, -0.5 to 0.5, shape (count, 3).
+
+    Samples in rows give a dose that falls along an axis in steps, and the curve with it.
+    """
+    number = np.arange(count)[:, None] + 37.0 * start
+    return (number * _IRRATIONAL) % 1.0 - 0.5
+
+
+def _sub_counts(block, step):
+    """Into how many parts every distance between planes is cut: odd, so that a half slice is whole parts."""
+    counts = np.maximum(1, np.rint(block.steps_mm / step)).astype(int)
+    return counts + 1 - counts % 2
+
+
+def _cap_skin(block, counts):
     """Surface points of caps that follow the shape, for structures too large to be cut between their planes."""
     points = [np.zeros((0, 3))]
     for end, inward in ((0, 1), (len(block.heights_mm) - 1, -1)):
-        polygons, areas = block.polygons[end], block.areas_mm2[::inward]
-        if len(polygons) != 1 or areas[0] <= 0:
+        polygons, areas, steps = block.polygons[end], block.areas_mm2[::inward], block.steps_mm[::inward]
+        if len(polygons) != 1 or areas[0] <= 0 or counts[::inward][0] > 1:
             continue
         middle = polygons[0].mean(axis=0)
-        beyond = _cap_areas(areas, 9, 0, "shape")
+        beyond = _cap_areas(areas, steps, 9, 0, "shape")
         for n, area in enumerate(beyond, start=1):
             ring = middle + np.sqrt(max(area, 0.0) / areas[0]) * (polygons[0] - middle)
-            height = block.heights_mm[end] - inward * n * block.step_mm / 9
+            height = block.heights_mm[end] - inward * n * steps[0] / 9
             points.append(np.c_[ring, np.full(len(ring), height)] @ block.axes)
     return np.concatenate(points)
 
@@ -270,37 +298,42 @@ def _to_centroid(values, inside, step):
     return -slopes / length * np.clip(depth, -0.5, 1.0)
 
 
-def _sub_slices(block, n_sub, end_caps):
+def _sub_slices(block, counts, end_caps):
     """Height, lower plane, share towards the next plane, area and thickness of every sub-slice."""
-    delta = block.step_mm / n_sub
-    half = (n_sub - 1) // 2
-    count = len(block.heights_mm)
-    areas = block.areas_mm2
-    for k in range(count):
-        # without caps the outermost half slices are not part of the structure
-        outer = end_caps == "none" and count > 1 and n_sub == 1 and k in (0, count - 1)
-        thickness = delta / 2 if outer else delta
+    last = len(block.heights_mm) - 1
+    areas, parts = block.areas_mm2, block.steps_mm / counts
+    for k in range(last + 1):
+        below, above = parts[max(k - 1, 0)], parts[min(k, len(parts) - 1)]
+        # without caps the outermost half parts are not in the structure
+        open_below, open_above = (end_caps == "none" and last > 0 and k == end for end in (0, last))
+        thickness = (0.0 if open_below else below / 2) + (0.0 if open_above else above / 2)
         yield block.heights_mm[k], k, 0.0, float(areas[k]), thickness
-        if k + 1 < count:
-            for m in range(1, n_sub):
-                share = m / n_sub
-                yield block.heights_mm[k] + m * delta, k, share, _area_between(areas, k, share), delta
+        if k < last:
+            for m in range(1, counts[k]):
+                share = m / counts[k]
+                area = _area_between(areas, block.heights_mm, k, share)
+                yield block.heights_mm[k] + m * above, k, share, area, above
     if end_caps == "none":
         return
-    for end, inward in ((0, 1), (count - 1, -1)):
-        beyond = _cap_areas(areas[::inward], n_sub, half, end_caps)
+    for end, inward in ((0, 1), (last, -1)):
+        n_sub = int(counts[::inward][0])
+        beyond = _cap_areas(areas[::inward], block.steps_mm[::inward], n_sub, (n_sub - 1) // 2, end_caps)
         for m, area in enumerate(beyond, start=1):
+            delta = float(parts[::inward][0])
             yield block.heights_mm[end] - inward * m * delta, end, 0.0, area, delta
 
 
-def _cap_areas(areas, n_sub, half, end_caps):
-    """Areas beyond the first plane; ``areas`` runs inwards from it."""
+def _cap_areas(areas, steps_mm, n_sub, half, end_caps):
+    """Areas beyond the first plane; ``areas`` and ``steps_mm`` run inwards from it."""
     flat = [float(areas[0])] * half
     if end_caps == "half" or len(areas) < 3 or n_sub == 1:
         return flat
-    second = (areas[0] - 2 * areas[1] + areas[2]) / 2.0
+    # the parabola through the first three planes, in units of the first distance
+    far = 1.0 + steps_mm[1] / steps_mm[0]
+    near_slope, far_slope = areas[1] - areas[0], (areas[2] - areas[0]) / far
+    second = (far_slope - near_slope) / (far - 1.0)
     x = np.arange(1, n_sub + 1) / n_sub
-    slope = (areas[1] - areas[0]) - second
+    slope = near_slope - second
     beyond = areas[0] - slope * x + second * x * x
     # a pole that lies exactly one slice farther is a pole, whatever the last digit says
     if beyond[-1] > 1e-3 * areas[0] or slope <= 0:
@@ -310,13 +343,13 @@ def _cap_areas(areas, n_sub, half, end_caps):
     return [float(a) for a in beyond[: ended[0] if len(ended) else None]]
 
 
-def _area_between(areas, k, share):
+def _area_between(areas, heights_mm, k, share):
     """Area between planes k and k + 1 by the polynomial through up to four neighbouring planes."""
     nodes = np.arange(max(k - 1, 0), min(k + 3, len(areas)))
-    x = k + share
+    place = heights_mm[k] + share * (heights_mm[k + 1] - heights_mm[k])
     value = 0.0
     for node in nodes:
         others = nodes[nodes != node]
-        value += areas[node] * np.prod((x - others) / (node - others))
+        value += areas[node] * np.prod((place - heights_mm[others]) / (heights_mm[node] - heights_mm[others]))
     pair = areas[k : k + 2]
     return float(np.clip(value, 0.85 * pair.min(), 1.25 * pair.max()))

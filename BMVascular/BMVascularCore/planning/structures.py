@@ -9,6 +9,7 @@ from pydicom.errors import InvalidDicomError
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.io.images import read_labels
+from BMVascularCore.planning.dicom_folder import object_in
 from BMVascularCore.planning.roi_names import guess_type
 from BMVascularCore.planning.rtstruct import RT_STRUCTURE_SET
 from BMVascularCore.planning.segmentation_file import is_segmentation, read_segmentation, segment_volume
@@ -62,12 +63,15 @@ class StructureSet:
     frame_of_reference_uid : str or None
     from_contours : bool
     warnings : list of str
+    patient_id : str or None
+        To compare with that of the dose; never printed.
     """
 
     structures: list
     frame_of_reference_uid: str = None
     from_contours: bool = False
     warnings: list = field(default_factory=list)
+    patient_id: str = None
 
 
 def read_structures(path, names=None):
@@ -76,6 +80,7 @@ def read_structures(path, names=None):
     Parameters
     ----------
     path : path-like
+        File, or folder with one RTSTRUCT or SEG.
     names : dict, optional
         Label value to name, for label images.
 
@@ -91,6 +96,7 @@ def read_structures(path, names=None):
     path = Path(path)
     if not path.exists():
         raise InputError("this file of structures does not exist", path.name, "Check the path.")
+    path = object_in(path, (RT_STRUCTURE_SET, *SEGMENTATION_OBJECTS), "RTSTRUCT or SEG")
     if is_segmentation(path):
         found = _from_segmentation(path)
     elif _is_dicom(path):
@@ -103,7 +109,7 @@ def read_structures(path, names=None):
 def holds_structures(path):
     """True for files of named structures (RTSTRUCT, SEG, Slicer segmentation), False for images."""
     path = Path(path)
-    return path.is_file() and (is_segmentation(path) or _is_dicom(path))
+    return path.is_dir() or (path.is_file() and (is_segmentation(path) or _is_dicom(path)))
 
 
 def _is_dicom(path):
@@ -165,21 +171,36 @@ def read_rtstruct(path):
     kinds = {
         int(item.ReferencedROINumber): str(item.get("RTROIInterpretedType") or "")
         for item in data.get("RTROIObservationsSequence") or []
+        if "ReferencedROINumber" in item
     }
     drawn = {
         int(i.ReferencedROINumber): i
         for i in data.get("ROIContourSequence") or []
         if "ReferencedROINumber" in i
     }
-    structures = []
+    structures, numbers = [], set()
     for roi in data.get("StructureSetROISequence") or []:
-        number = int(roi.ROINumber)
+        number = _roi_number(roi, name)
+        if number in numbers:
+            raise InputError(
+                f"two structures have the number {number}: their contours cannot be told apart",
+                name,
+                "Export it again.",
+            )
+        numbers.add(number)
         title = str(roi.get("ROIName") or f"ROI {number}")
         structures.append(
             _structure(title, kinds.get(number) or guess_type(title, ""), drawn.get(number), name)
         )
-    frame = _frame_uid(data)
-    return StructureSet(structures, frame, True)
+    return StructureSet(
+        structures, _frame_uid(data), True, patient_id=str(data.get("PatientID") or "") or None
+    )
+
+
+def _roi_number(roi, name):
+    if roi.get("ROINumber") is None:
+        raise InputError("holds a structure without a number", name, "Export it again.")
+    return int(roi.ROINumber)
 
 
 def _frame_uid(data):
@@ -220,9 +241,16 @@ def _structure(title, kind, item, file_name):
     return structure
 
 
+def _decimals(value):
+    """Texts of a decimal string; above 64 kB some writers store them as unknown bytes."""
+    if isinstance(value, bytes):
+        return value.decode("ascii", "replace").strip(" \0").split("\\")
+    return [] if value is None else np.atleast_1d(value)
+
+
 def _points(part, title, file_name):
     try:
-        values = np.array([float(v) for v in part.get("ContourData") or []])
+        values = np.array([float(v) for v in _decimals(part.get("ContourData"))])
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{title} has a coordinate that is not a number", file_name, "Export it again."

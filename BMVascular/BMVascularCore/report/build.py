@@ -213,6 +213,7 @@ def _planning(planning, folder, pictures):
     for key, caption in (
         ("targets_table", "Targets"),
         ("metrics_table", "Dose check (no dose is calculated here)"),
+        ("constraints_table", "Published limits of organs beside the dose (reference, no judgement)"),
         (
             "habitat_dose_table",
             "Dose in the habitats and the front of each lesion (reference, not for treatment)",

@@ -14,6 +14,7 @@ from BMVascularCore.lesions import Seed
 from BMVascularCore.progress import share_of, silent
 from BMVascularCore.study.dicom import is_image, load_series, load_volume
 from BMVascularCore.study.headers import scan_folder
+from BMVascularCore.study.plan_options import PlanOptions, check_prescription, options_of_study
 from BMVascularCore.study.roles import ROLES, propose_roles
 from BMVascularCore.volume import ras_lps
 
@@ -103,7 +104,13 @@ class StudyPlan:
     planning: dict = field(default_factory=dict)
     truth: Path | None = None
     warnings: list = field(default_factory=list)
-    prescription_gy: float | None = None
+    prescription_gy: float | dict | None = None
+    options: PlanOptions = field(default_factory=PlanOptions)
+
+    @property
+    def lesion_names(self):
+        """Names of all seeds."""
+        return [seed.name for point in self.timepoints for seed in point.seeds]
 
 
 def read_plan(folder, seeds=(), seeds_required=True, progress=None, t1c_required=True):
@@ -139,7 +146,8 @@ def read_plan(folder, seeds=(), seeds_required=True, progress=None, t1c_required
         str(facts.get("title", "Study")),
         bool(facts.get("simulated", False)),
         [],
-        prescription_gy=facts.get("prescription_gy"),
+        prescription_gy=check_prescription(facts.get("prescription_gy")),
+        options=options_of_study(facts.get("planning", {}), folder),
     )
     if facts.get("truth"):
         plan.truth = folder / facts["truth"]

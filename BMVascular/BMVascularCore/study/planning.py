@@ -10,6 +10,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_table, write_volume
 from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.io.transforms import write_transform
+from BMVascularCore.lesions.shares import share_image
 from BMVascularCore.planning import reference
 from BMVascularCore.planning.ct_series import check_planning_series
 from BMVascularCore.planning.dose import DoseField, read_dose
@@ -21,25 +22,24 @@ from BMVascularCore.planning.image_checks import (
     largest_motion_mm,
 )
 from BMVascularCore.planning.plan_tables import (
+    CONSTRAINT_COLUMNS,
     DISTANCE_COLUMNS,
     DOSE_BY_SIZE_COLUMNS,
-    distance_table,
+    constraint_csv_rows,
+    constraints_of_plan,
     dose_by_size_table,
 )
 from BMVascularCore.planning.preflight import preflight, require_clean
 from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.review import COLUMNS, review_plan
 from BMVascularCore.planning.rtstruct import build_rtstruct
-from BMVascularCore.planning.sampling import sample_mask
 from BMVascularCore.planning.seg_export import build_segmentations, structures_on_series
 from BMVascularCore.planning.segmentation_file import write_segmentation
 from BMVascularCore.planning.spatial_registration import build_registration
-from BMVascularCore.planning.structures import read_structures
+from BMVascularCore.planning.structures import StructureSet, read_structures
 from BMVascularCore.planning.targets import make_targets
 from BMVascularCore.progress import share_of
-
-# margins of the run where the caller gives none; printed beside every volume
-CTV_MM, PTV_MM = 0.0, 1.0
+from BMVascularCore.study.plan_options import organs_of, skull_near, target_distances
 
 
 @dataclass
@@ -103,20 +103,66 @@ def planning_stage(plan, runs, index, notes, progress):
     inverse = found.transform.GetInverse()
     local = found.errors_at([inverse.TransformPoint(point) for point in centres])
     names = {int(row["label"]): row["name"] for row in run.segmentation.rows}
-    targets = make_targets(
-        labels, names, CTV_MM, PTV_MM, None, found.transform, ct.geometry, share_of(progress, 0.6, 0.75)
-    )
+    options = plan.options.only_known(names.values())
+    try:
+        targets = _targets(options, ct, run, names, found.transform, share_of(progress, 0.6, 0.75))
+    except InputError as error:
+        notes.append(f"planning ends after the fusion: {error}")
+        return None
     done = PlanningRun(found, number, targets, notes=[*targets.warnings, *found.notes])
     done.regions = _regions(run, labels, names, done)
     entry = _write_images(index, ct, done)
+    organs = _organs(plan, source, done.notes)
+    _write_distances(index, done, organs)
     structures = read_structures(index.folder.file("planning/targets.seg.nrrd"))
-    _review(plan, structures, done, index, entry, share_of(progress, 0.75, 0.9))
+    _review(plan, structures, organs, done, index, entry, share_of(progress, 0.75, 0.9))
     entry["dicom"] = _export(source, run, structures, done, index)
     for row, name in zip(local, names.values(), strict=True):
         row["name"] = name
     entry.update(fusion_at_lesions=local, notes=done.notes, timepoint=run.timepoint.label)
     index.planning = entry
     return done
+
+
+def _targets(options, ct, run, names, transform, progress):
+    """Targets by the user's margins and barriers, from the sub-voxel boundary of the lesions."""
+    labels = run.segmentation.labels
+    ctv, ptv = options.margins_of(names.values())
+    barriers = list(options.barriers)
+    if options.skull:
+        barriers.append(skull_near(ct, labels, transform))
+    shares = share_image(run.segmentation)
+    return make_targets(labels, names, ctv, ptv, barriers or None, transform, ct.geometry, progress, shares)
+
+
+def _organs(plan, source, notes):
+    """Organs of the user, else those of the study's structure set; None where there are none on this CT."""
+    found, given = plan.options.organs, plan.planning.get("structures")
+    try:
+        if found is None and given is not None:
+            found = read_structures(given.path or given.series.paths[0])
+    except InputError as error:
+        notes.append(f"organs not used: {error}")
+        return None
+    frame = source.series.text("FrameOfReferenceUID") if source.series is not None else None
+    if found is not None and frame and found.frame_of_reference_uid not in (None, frame):
+        notes.append(
+            "organs not used: their structure set has another frame of reference than the planning CT"
+        )
+        return None
+    return found
+
+
+def _prescription(given, targets):
+    """Prescription by structure name, where the user gives one for every lesion."""
+    if not isinstance(given, dict):
+        return given
+    return {
+        target.structure_name(kind): given[target.name]
+        for target in targets.targets
+        for kind in target.masks
+        if target.name in given
+    }
 
 
 def _regions(run, labels, names, done):
@@ -169,7 +215,6 @@ def _write_images(index, ct, done):
     write_table(
         index.folder.file("planning/dose_by_size.csv"), dose_by_size_table(sizes), DOSE_BY_SIZE_COLUMNS
     )
-    _write_distances(index, done.targets)
     found = done.registration
     facts = {
         "verdict": found.verdict, "reasons": found.reasons, "restart_spread_mm": found.restart_spread_mm,
@@ -187,12 +232,13 @@ def _write_images(index, ct, done):
     }
 
 
-def _write_distances(index, targets):
-    lesions = {t.name: sample_mask(t.masks["GTV"].array, t.masks["GTV"].geometry) for t in targets.targets}
-    write_table(index.folder.file("planning/distances.csv"), distance_table(lesions, {}), DISTANCE_COLUMNS)
+def _write_distances(index, done, organs):
+    rows, notes = target_distances(done.targets, organs)
+    done.notes += notes
+    write_table(index.folder.file("planning/distances.csv"), rows, DISTANCE_COLUMNS)
 
 
-def _review(plan, structures, done, index, entry, progress):
+def _review(plan, structures, organs, done, index, entry, progress):
     source = plan.planning.get("dose")
     if source is None:
         return
@@ -203,18 +249,39 @@ def _review(plan, structures, done, index, entry, progress):
         if plan.prescription_gy is None:
             done.notes.append("dose not reviewed: no prescription is stated (prescription_gy in study.json)")
             return
-        entry["prescription_gy"] = plan.prescription_gy
-        done.review = review_plan(dose, structures, float(plan.prescription_gy), progress=progress)
+        prescription = _prescription(plan.prescription_gy, done.targets)
+        entry["prescription_gy"] = _largest(prescription)
+        everything, brain = _with_organs(structures, organs, plan.options.brain)
+        done.review = review_plan(dose, everything, prescription, brain, progress=progress)
     except InputError as error:
         done.notes.append(f"dose not reviewed: {error}")
         return
     done.notes += done.review.warnings
     write_table(index.folder.file("planning/metrics.csv"), done.review.rows, COLUMNS)
     entry["metrics_table"] = "planning/metrics.csv"
+    if plan.options.fractions is not None:
+        limits = constraint_csv_rows(constraints_of_plan(done.review.dvhs, plan.options.fractions))
+        write_table(index.folder.file("planning/constraints.csv"), limits, CONSTRAINT_COLUMNS)
+        entry["constraints_table"] = "planning/constraints.csv"
     if done.regions is not None:
-        rows = reference.reference_dose_rows(done.regions, DoseField(dose), float(plan.prescription_gy))
+        rows = reference.reference_dose_rows(done.regions, DoseField(dose), prescription)
         write_table(index.folder.file("planning/habitat_dose.csv"), rows, reference.COLUMNS)
         entry["habitat_dose_table"] = "planning/habitat_dose.csv"
+
+
+def _largest(prescription):
+    """The one dose that pictures draw isodoses for."""
+    return max(prescription.values()) if isinstance(prescription, dict) else float(prescription)
+
+
+def _with_organs(structures, organs, brain):
+    """Targets of the run and organs together, and the name of the brain where it is known."""
+    taken = {one.name.strip().lower() for one in structures.structures}
+    more = [one for one in organs_of(organs) if one.name.strip().lower() not in taken]
+    if brain is None:
+        brain = next((one.name for one in more if one.name.strip().lower() == "brain"), None)
+    frame = organs.frame_of_reference_uid if organs is not None else None
+    return StructureSet([*structures.structures, *more], frame or structures.frame_of_reference_uid), brain
 
 
 def _export(source, run, structures, done, index):

@@ -116,6 +116,18 @@ def test_rtstruct_command_carries_labels_from_mr_to_ct(tmp_path, capsys):
     assert used <= uids
     assert data.FrameOfReferenceUID == headers[0].FrameOfReferenceUID
     assert pydicom.dcmread(out / "reg.dcm").Modality == "REG"
+    # the registration object does the same as the transform it was made from
+    again = ["rtstruct", "--ct", str(ct), "--labels", str(tmp_path / "mr_labels.nrrd"), "--types", "label_01=GTV",
+             "--registration", str(out / "reg.dcm"), "--out", str(tmp_path / "again"), "--quiet"]  # fmt: skip
+    assert main(again) == 0, capsys.readouterr().err
+    other = pydicom.dcmread(tmp_path / "again/rtstruct.dcm").ROIContourSequence[0].ContourSequence
+    assert len(other) == len(points)
+    for mine, part in zip(points, other, strict=True):
+        assert np.reshape([float(v) for v in part.ContourData], (-1, 3)) == pytest.approx(mine, abs=1e-3)
+    elsewhere = cases.write_series(tmp_path / "other_ct", cases.image_headers(HEIGHTS))
+    again[again.index(str(ct))] = str(elsewhere)
+    assert main([*again[:-2], str(tmp_path / "no"), "--quiet"]) == 2
+    assert "does not concern the frame of reference" in capsys.readouterr().err
 
 
 def segment_facts(path):
@@ -188,6 +200,50 @@ def test_many_segments_are_shared_out_among_objects(tmp_path, monkeypatch):
     moved = sitk.TranslationTransform(3, (0.0, 0.0, 90.0))
     found, notes = seg_export.structures_on_series([outside], series, moved)
     assert found == [] and "left out" in notes[0]
+
+
+def test_rtstruct_on_a_series_with_what_exporters_leave_out(tmp_path, capsys):
+    """Localizers beside the series; elements that may be empty are missing."""
+    headers = cases.image_headers(HEIGHTS)
+    for header in headers:
+        for tag in ("PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber", "StudyDate", "SliceThickness",
+                    "ReferringPhysicianName", "PositionReferenceIndicator", "PatientPosition"):  # fmt: skip
+            delattr(header, tag)
+    scout = cases.image_headers([0.0], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    ct = cases.write_series(tmp_path / "ct", [*headers, *scout])
+    grid = cases.grid((40, 40, 40))
+    write_volume(tmp_path / "labels.nrrd", Volume(cases.sphere(grid, 8).astype(np.int16), grid))
+    call = [
+        "rtstruct",
+        "--ct",
+        str(ct),
+        "--labels",
+        str(tmp_path / "labels.nrrd"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main([*call, "--quiet"]) == 0, capsys.readouterr().err
+    data = pydicom.dcmread(tmp_path / "o/rtstruct.dcm")
+    assert data.StudyInstanceUID == headers[0].StudyInstanceUID and data.PatientID == "PH1"
+    assert data.PatientBirthDate == data.StudyID == ""
+
+
+def test_rtstruct_refuses_a_lesion_that_the_series_cuts(tmp_path, capsys):
+    ct = cases.write_series(tmp_path / "ct", cases.image_headers(np.arange(-20.0, 3.0)))
+    grid = cases.grid((40, 40, 40))
+    write_volume(tmp_path / "labels.nrrd", Volume(cases.sphere(grid, 8).astype(np.int16), grid))
+    call = [
+        "rtstruct",
+        "--ct",
+        str(ct),
+        "--labels",
+        str(tmp_path / "labels.nrrd"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main(call) == 2
+    assert "reaches beyond the planning series" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
 
 
 def test_rtstruct_refuses_a_tilted_ct(tmp_path, capsys):

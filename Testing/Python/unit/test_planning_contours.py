@@ -151,3 +151,51 @@ def test_margins_that_cannot_be_are_refused(margin):
     labels = Volume(cases.sphere(MR, 8).astype(np.int32), MR)
     with pytest.raises(InputError, match="margin"):
         make_targets(labels, ["M1"], 0.0, margin)
+
+
+def shares_of_sphere(grid, diameter, centre):
+    """Share of every voxel inside a sphere, from 125 points in each."""
+    ticks = (np.arange(5) + 0.5) / 5 - 0.5
+    index = np.stack(np.indices(grid.shape), axis=-1).astype(float)
+    inner = np.stack(np.meshgrid(ticks, ticks, ticks), axis=-1).reshape(-1, 3)
+    found = [np.linalg.norm(grid.points_of(index + move) - centre, axis=-1) <= diameter / 2 for move in inner]
+    return Volume(np.mean(found, axis=0).astype(np.float32), grid, "shares")
+
+
+@pytest.mark.parametrize(("diameter", "tolerance"), [(3, 0.03), (5, 0.02), (10, 0.005)])
+def test_shares_of_voxels_keep_the_true_volume(diameter, tolerance):
+    """On voxels of 1 mm a mask misses a sphere of 5 mm by up to a tenth; shares carry its volume into the contours."""
+    grid = cases.grid((diameter + 10,) * 3)
+    for centre in np.random.default_rng(diameter).uniform(-0.5, 0.5, (4, 3)):
+        shares = shares_of_sphere(grid, diameter, centre)
+        labels = Volume((shares.array >= 0.5).astype(np.int32), grid)
+        (target,) = make_targets(labels, {}, 0.0, 1.0, reference=CT, shares=shares).targets
+        mask = target.masks["GTV"]
+        contours_mm3 = contours_volume_mm3(trace_mask(mask.array, mask.geometry, CT), CT)
+        assert contours_mm3 == pytest.approx(mask.array.sum() * mask.geometry.voxel_ml * 1000.0, rel=0.01)
+        assert contours_mm3 == pytest.approx(1000.0 * cases.sphere_ml(diameter), rel=tolerance)
+        assert target.ml["PTV"] == pytest.approx(cases.sphere_ml(diameter + 2), rel=0.04)
+        assert target.centre_lps_mm == pytest.approx(centre, abs=0.1)
+
+
+def test_shares_belong_to_the_nearest_lesion():
+    grid = cases.grid((20, 20, 40))
+    balls = {1: (5, (-4.3, 0.2, 0.1)), 2: (8, (4.4, -0.3, 0.4))}
+    parts = {number: shares_of_sphere(grid, *ball).array for number, ball in balls.items()}
+    labels = sum(number * (part >= 0.5) for number, part in parts.items()).astype(np.int32)
+    shares = Volume(sum(parts.values()), grid, "shares")
+    for target in make_targets(Volume(labels, grid), {}, 0.0, 0.0, shares=shares).targets:
+        assert target.ml["GTV"] == pytest.approx(cases.sphere_ml(balls[target.number][0]), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(lambda s: s.like(s.array * 100), "outside 0 to 1"), (lambda s: s.like(s.array * 0), "nothing of label 1"),
+     (lambda s: Volume(s.array[1:], cases.grid((13, 14, 14)), "shares"), "shares")],
+)  # fmt: skip
+def test_shares_that_do_not_fit_are_refused(change, words):
+    grid = cases.grid((14, 14, 14))
+    shares = shares_of_sphere(grid, 5, (0.1, 0.2, 0.3))
+    labels = Volume((shares.array >= 0.5).astype(np.int32), grid)
+    with pytest.raises(InputError, match=words):
+        make_targets(labels, {}, 0.0, 1.0, shares=change(shares))

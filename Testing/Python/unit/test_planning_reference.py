@@ -143,13 +143,7 @@ def test_a_target_at_the_skull_keeps_what_lies_inside():
     skull = skull_of(head_ct(), [(14.0, 0.0, 0.0)])
     target = make_targets(labels, ["M1"], 0.0, 7.0, [skull]).targets[0]
     # two spheres, radius 12 and 24, 14 mm apart: the volume of their lens
-    r, big, d = 12.0, 24.0, 14.0
-    lens = (
-        np.pi
-        * (big + r - d) ** 2
-        * (d * d + 2 * d * r - 3 * r * r + 2 * d * big + 6 * r * big - 3 * big * big)
-    )
-    assert target.ml["PTV"] == pytest.approx(lens / (12 * d) / 1000.0, rel=0.03)
+    assert target.ml["PTV"] == pytest.approx(cases.lens_ml(12.0, 24.0, 14.0), rel=0.03)
     points = target.masks["PTV"].geometry.points_of(np.argwhere(target.masks["PTV"].array))
     assert np.linalg.norm(points, axis=1).max() < 24.8
 
@@ -230,24 +224,16 @@ def test_margins_by_side_do_not_depend_on_the_grid(turn):
     assert enclosed_ml(grown, grid) == pytest.approx(exact / 1000.0, rel=0.01)
 
 
-def lens_ml(r, big, d):
-    """What two balls have in common, mL."""
-    part = (
-        np.pi
-        * (big + r - d) ** 2
-        * (d * d + 2 * d * r - 3 * r * r + 2 * d * big + 6 * r * big - 3 * big * big)
-    )
-    return part / (12 * d) / 1000.0
-
-
 def rows_of(path):
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
-@pytest.fixture
-def files(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """CT series with a skull, lesion labels and habitats in an MR frame, organs on the CT."""
+    tmp_path = tmp_path_factory.mktemp("planning")
+    skull = head_ct().array
     transform = sitk.Euler3DTransform((0, 0, 0), 0.02, -0.03, 0.05, (2.0, -1.0, 3.0))
     sitk.WriteTransform(transform, str(tmp_path / "t.tfm"))
     centre = np.array(transform.TransformPoint((13.0, 0.0, 0.0)))
@@ -259,7 +245,7 @@ def files(tmp_path):
     write_volume(tmp_path / "habitats.nrrd", Volume(habitats, GRID))
     headers = cases.image_headers(GRID.origin_mm[2] + np.arange(64), origin=GRID.origin_mm[:2])
     for k, header in enumerate(headers):
-        header.PixelData = head_ct().array[k].tobytes()
+        header.PixelData = skull[k].tobytes()
         header.RescaleSlope, header.RescaleIntercept = 1, 0
     cases.write_series(tmp_path / "ct", headers)
     frame = headers[0].FrameOfReferenceUID
@@ -276,6 +262,12 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def files(made, tmp_path):
+    """A copy of the files, for one test to write beside."""
+    return shutil.copytree(made, tmp_path / "planning")
+
+
 def habitat_options(files):
     return ["--habitats", str(files / "habitats.nrrd"), "--lesions", str(files / "labels.nrrd"),
             "--lesions-registration", str(files / "t.tfm")]  # fmt: skip
@@ -289,7 +281,7 @@ def test_from_lesions_to_structures_and_dose(files, capsys):
     (row,) = rows_of(files / "t/targets.csv")
     # the ball of 13 mm loses what lies in the skull, and the cap beyond the leaning falx
     cap = 13.0 - 13.0 / np.sqrt(2.0)
-    expected = lens_ml(13.0, 24.0, 13.0) - np.pi * cap**2 * (39.0 - cap) / 3000.0
+    expected = cases.lens_ml(13.0, 24.0, 13.0) - np.pi * cap**2 * (39.0 - cap) / 3000.0
     assert float(row["ptv_ml"]) == pytest.approx(expected, rel=0.05)
     moved = 2 * 13.0 * np.sin(np.radians(0.5))
     assert float(row["rotation_displacement_mm"]) == pytest.approx(moved, rel=0.02)
