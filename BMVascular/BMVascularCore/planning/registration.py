@@ -192,8 +192,7 @@ def check_rigid(fixed, moving, transform, points_lps_mm=None, progress=None):
     pyramid = _pyramid(fixed, moving, None)
     given = _guesses(pyramid, fixed, moving, transform)[0]
     progress(0.3, "measuring the agreement")
-    found = measured(pyramid, Found(given, engine.metric(pyramid, engine.MIDDLE, given)),
-                     share_of(progress, 0.3, 0.9))  # fmt: skip
+    found = measured(pyramid, Found(given, pyramid.score(engine.JUDGE)(given)), share_of(progress, 0.3, 0.9))
     progress(0.92, "judging")
     result = _judge(pyramid, found, points_lps_mm, given=True)
     if result.verdict == "fail" and _way_round_is_better(pyramid, given):
@@ -204,7 +203,7 @@ def check_rigid(fixed, moving, transform, points_lps_mm=None, progress=None):
 def _way_round_is_better(pyramid, given):
     """A transform from elsewhere may map moving to fixed points."""
     turned = engine.as_euler(given.GetInverse(), centroid_mm(pyramid.fixed_mask))
-    there, back = (engine.metric(pyramid, engine.COARSE, t) for t in (given, turned))
+    there, back = (pyramid.score(engine.COARSE)(t) for t in (given, turned))
     return back < 1.2 * there
 
 

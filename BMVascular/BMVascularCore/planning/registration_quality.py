@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 from BMVascularCore.planning import registration_engine as engine
 from BMVascularCore.planning.head_mask import centroid_mm, surface_points
 from BMVascularCore.planning.pyramid import Pyramid, Side
-from BMVascularCore.planning.registration_search import line_search
 from BMVascularCore.planning.skull_edges import NOTHING, skull_agreement
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
@@ -101,8 +100,7 @@ def arrived(pyramid, found):
     """The repeats that reached a metric as good as the result's."""
     if not found.repeats:
         return []
-    # the quick score: a full metric prepares whole images for each pose
-    score = pyramid.score(engine.MIDDLE, 20000)
+    score = pyramid.score(engine.JUDGE)
     own = score(found.transform)
     return [repeat for repeat in found.repeats if score(repeat) <= _ARRIVED * own]
 
@@ -167,15 +165,12 @@ def mirrored_is_better(pyramid, transform):
         Side(_mirrored(moving, centre), _mirrored(pyramid.moving_mask, centre)),
     )
     own = engine.optimise(pyramid, engine.COARSE, transform)[1]
-    score = flipped.score(engine.COARSE)
-    values = []
     # a flip of a turned head turns the other way: start from there, and without rotation as well
-    for start in (
+    starts = (
         _mirrored_pose(transform, centre),
         engine.rigid((0, 0, 0), transform.GetTranslation(), transform.GetCenter()),
-    ):
-        near = engine.optimise(flipped, engine.COARSE, start)[0]
-        values.append(engine.optimise(flipped, engine.COARSE, line_search(score, near, 4.0, 250))[1])
+    )
+    values = [engine.optimise(flipped, engine.COARSE, start)[1] for start in starts]
     return min(values) < _MIRROR_GAIN * own
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_volume
 from BMVascularCore.planning import registration_engine as engine
 from BMVascularCore.planning.head_mask import is_ct, prepare
+from BMVascularCore.planning.pose_score import PoseScore, mutual_information
 from BMVascularCore.planning.pyramid import Pyramid, Side
 from BMVascularCore.planning.registration import register_rigid
 from BMVascularCore.planning.registration_engine import as_euler, rigid
@@ -22,6 +24,7 @@ from BMVascularCore.volume import Geometry, Volume, resample
 GRID = Geometry((60, 72, 64), (3.0, 3.0, 3.0), (-94.5, -106.5, -88.5))
 
 
+@cache
 def head(kind, seed=0):
     """A lopsided head in CT or MR contrast: skull shell, brain, ventricles and irregular folds."""
     z, y, x = np.meshgrid(*(np.arange(n) for n in GRID.shape), indexing="ij")
@@ -194,10 +197,60 @@ def test_only_images_that_do_not_meet_are_passed_over():
         for kind in ("CT", "MR")
     ]
     apart = rigid((0, 0, 0), (900, 0, 0))
-    assert engine.metric(Pyramid(*sides), engine.COARSE, apart) == np.inf
-    sides[1] = Side(sitk.Cast(sides[1].image, sitk.sitkFloat64), sides[1].mask)
-    with pytest.raises(RuntimeError, match="type"):
-        engine.optimise(Pyramid(*sides), engine.MIDDLE, rigid())
+    pyramid = Pyramid(*sides)
+    assert pyramid.score(engine.COARSE)(apart) == np.inf
+    assert engine.optimise(pyramid, engine.MIDDLE, apart)[1] == np.inf
+    # half a head aside there still is something to compare
+    assert pyramid.score(engine.COARSE)(rigid((0, 0, 0), (80, 0, 0))) < 0
+
+
+@pytest.mark.parametrize("centre", [(0.0, 0.0, 0.0), (20.0, -15.0, 30.0)])
+def test_slope_of_the_score_is_its_derivative(moved, centre):
+    sides = [Side.of_volume(volume) for volume in moved[:2]]
+    score = Pyramid(*sides).score(engine.ROUGH)
+    angles, shift = np.array((0.10, -0.12, 0.15)), np.array((12.0, -7.0, 9.0))
+
+    def value(x):
+        return score.slope(rigid(angles + x[:3], shift + x[3:], centre))[0]
+
+    step = np.array([1e-6] * 3 + [1e-4] * 3)
+    expected = [(value(d) - value(-d)) / (2 * d.sum()) for d in np.diag(step)]
+    _, force, torque = score.slope(rigid(angles, shift, centre))
+    assert force == pytest.approx(expected[3:], abs=0.02 * np.linalg.norm(expected[3:]))
+    # the axes about which the three angles turn, by turning a little
+    base = np.reshape(rigid(angles).GetMatrix(), (3, 3))
+    for axis in range(3):
+        turned = np.reshape(rigid(angles + 1e-6 * np.eye(3)[axis]).GetMatrix(), (3, 3)) @ base.T
+        about = np.array((turned[2, 1], turned[0, 2], turned[1, 0])) / 1e-6
+        assert torque @ about == pytest.approx(expected[axis], abs=0.02 * np.linalg.norm(expected[:3]))
+
+
+def test_score_is_the_mutual_information_of_the_joint_histogram():
+    # halves left and right, halves low and high: each says all of itself and nothing of the other
+    cube = np.zeros((40, 40, 40), np.float32)
+    cube[:, :, 20:] = 1.0
+    across, along = (sitk.GetImageFromArray(a) for a in (cube, np.ascontiguousarray(cube.T)))
+    # away from the edges, where interpolation mixes them
+    z, _, x = np.indices(cube.shape)
+    places = np.flatnonzero((np.abs(z - 19.5) > 2) & (np.abs(x - 19.5) > 2))
+    assert PoseScore(across, across, places, 20000, 8)(rigid()) == pytest.approx(-np.log(2), rel=0.01)
+    assert PoseScore(across, along, places, 20000, 8)(rigid()) == pytest.approx(0.0, abs=0.01)
+    assert mutual_information(np.array([[50, 0], [0, 50]])) == pytest.approx(np.log(2))
+    assert mutual_information(np.array([[25, 25], [25, 25]])) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_downhill_finds_the_floor_of_a_narrow_oblique_valley():
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6)))[0]
+    steep = turn @ np.diag([1e-4, 1e-3, 0.01, 0.05, 0.2, 1.0]) @ turn.T
+    floor = np.array((3.0, -2.0, 4.0, 1.0, -5.0, 2.0))
+
+    def valley(x):
+        away = x - floor
+        return 0.5 * away @ steep @ away - 1.0, steep @ away
+
+    place, value = engine._downhill(valley, np.zeros(6), 100)
+    assert value == pytest.approx(-1.0, abs=1e-5)
+    assert np.abs(place - floor).max() < 0.3
 
 
 def test_euler_about_another_centre_is_the_same_motion():
