@@ -41,7 +41,7 @@ class Side:
         """
         ct = is_ct(volume)
         image, notes = prepare(volume)
-        mask = head_mask(image, ct)
+        mask = head_mask(image, ct, volume.name)
         return cls(image, mask, ct, [*notes, *cut_notes(mask, volume.name)])
 
     @property

@@ -17,8 +17,6 @@ from BMVascularCore.planning.skull_edges import NOTHING, skull_agreement
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
 GREEN_SPREAD_MM, RED_SPREAD_MM = 0.2, 0.5
-# with skull edges that agree, repeats that differ make a result doubtful, not wrong
-RED_SPREAD_WITH_SKULL_MM = 1.0
 GREEN_INVERSE_MM, RED_INVERSE_MM = 0.5, 1.0
 GREEN_SURFACE_MM, RED_SURFACE_MM = 2.5, 5.0
 GREEN_SKULL_MM, RED_SKULL_MM = 2.0, 3.0
@@ -215,9 +213,8 @@ def verdict_of(m):
         grades.append(grade_)
         reasons.append(text)
 
-    red_spread = RED_SPREAD_WITH_SKULL_MM if _skull_agrees(m) else RED_SPREAD_MM
     grade(
-        m.spread_mm, GREEN_SPREAD_MM, red_spread,
+        m.spread_mm, GREEN_SPREAD_MM, RED_SPREAD_MM,
         f"repeats from displaced starts differ by {m.spread_mm:.2f} mm",
         "give a starting transform, or an image that covers more of the head",
     )  # fmt: skip
@@ -242,7 +239,10 @@ def verdict_of(m):
         say("check", f"the heads are turned by {m.rotation_deg:.0f} degrees; look at the fusion before use")
     verdict = max(grades, key=("pass", "check", "fail").index)
     if verdict == "pass":
-        reasons.append("all measurements lie within their limits; look at each lesion before use")
+        reasons.append(
+            "all measurements lie within their limits; they cannot show a distortion of the MRI of a millimetre "
+            "or two, so look at each lesion before use"
+        )
     return verdict, reasons
 
 

@@ -171,6 +171,9 @@ def test_ct_stored_with_an_offset_is_put_right(offset):
     assert np.median(array[head("CT") == 900.0]) == pytest.approx(900.0, abs=30)
     assert len(notes) == 1 and "offset" in notes[0]
     assert prepare(Volume(head("CT").astype(np.int16), GRID, "CT", {"modality": "CT"}))[1] == []
+    # recognised without a header, too, and no MRI is taken for one, whatever its units
+    assert is_ct(Volume((head("CT") + offset).astype(np.uint16), GRID, "file"))
+    assert not any(is_ct(Volume(head("MR") * gain, GRID, "file")) for gain in (0.01, 1, 2, 4, 6, 10))
 
 
 def test_voxels_without_number_and_spikes_do_not_blind_the_histogram():
