@@ -24,7 +24,7 @@ def is_ct(volume):
 
 def _looks_stored_with_offset(values):
     """CT numbers without a sign: air, bone, and between them nearly everything within 75 HU of water."""
-    if values.min() < 0 or values.max() < 2000:
+    if values.min() < 0 or values.max() < 1700:
         return False
     head = values[values > 400]
     soft = float(((head > 950) & (head < 1120)).mean())
@@ -86,9 +86,10 @@ def _finite(volume, ct):
     if finite.all():
         return array, []
     share = 100 * (1 - finite.mean())
-    air = _AIR_HU if ct else 0.0
-    if finite.any() and not ct:
-        air = min(air, float(array[finite].min()))
+    air = _AIR_HU
+    if not ct:
+        some = array[finite][::16]
+        air = min(0.0, float(np.percentile(some, 0.5))) if some.size else 0.0
     note = f"{volume.name}: {share:.1f} % of its voxels hold no number; taken as air"
     return np.where(finite, array, np.float32(air)), [note]
 
