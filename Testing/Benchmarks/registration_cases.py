@@ -10,17 +10,15 @@ import numpy as np
 from BMVascularCore.volume import Geometry, Volume
 
 
-def _with(pair, ct=None, mr=None, spacing_mm=None):
-    """The pair with other values in one of its images, or another voxel size written into the MRI's header."""
+def _with(pair, ct=None, mr=None):
+    """The pair with other values in one of its images."""
     if ct is not None:
         limits = (-32768, 32767) if ct.min() < -1024 else (-1024, 3071)
         pair.ct = Volume(
             np.clip(np.rint(ct), *limits).astype(np.int16), pair.ct.geometry, "CT", {"modality": "CT"}
         )
-    if mr is not None or spacing_mm is not None:
-        g = pair.mr.geometry
-        grid = Geometry(g.shape, spacing_mm or g.spacing_mm, g.origin_mm, g.direction)
-        pair.mr = Volume(pair.mr.array if mr is None else mr, grid, "MR", {"modality": "MR"})
+    if mr is not None:
+        pair.mr = Volume(mr, pair.mr.geometry, "MR", {"modality": "MR"})
     return pair
 
 
@@ -121,11 +119,17 @@ def front_half(pair):
 
 
 def stretched(factor):
-    """A wrong voxel size from front to back in the MRI's header."""
+    """A wrong voxel size from front to back in the MRI's header; its middle stays where it is."""
 
     def change(pair):
-        x, y, z = pair.mr.geometry.spacing_mm
-        return _with(pair, spacing_mm=(x, factor * y, z))
+        g = pair.mr.geometry
+        x, y, z = g.spacing_mm
+        middle = (np.asarray(g.shape) - 1) / 2.0
+        grid = Geometry(g.shape, (x, factor * y, z), g.origin_mm, g.direction)
+        origin = np.asarray(g.origin_mm) + g.points_of(middle) - grid.points_of(middle)
+        grid = Geometry(g.shape, grid.spacing_mm, tuple(origin.tolist()), g.direction)
+        pair.mr = Volume(pair.mr.array, grid, "MR", {"modality": "MR"})
+        return pair
 
     return change
 

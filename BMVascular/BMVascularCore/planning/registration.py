@@ -54,7 +54,7 @@ class Registration:
         :meth:`errors_at` the points asked for.
     notes : list of str
     repeats : list of SimpleITK.Euler3DTransform
-        Results from displaced starts.
+        Results from displaced starts; those that came to rest on a worse metric only where no other did.
     """
 
     transform: object
@@ -277,7 +277,7 @@ def _judge(pyramid, found, points_lps_mm, given=False):
         m.rotation_deg, float(np.linalg.norm(found.transform.GetTranslation())), m.skull.distance_mm, m.skull.rest_mm,
         float(voxel),
     )  # fmt: skip
-    result.repeats = found.repeats
+    result.repeats = m.counted or found.repeats
     if points_lps_mm is not None and len(points_lps_mm):
         result.points = result.errors_at(points_lps_mm)
     result.notes += [*pyramid.fixed_side.notes, *pyramid.moving_side.notes]

@@ -46,8 +46,8 @@ ROUGH = Level(2.0, 1.0, 8000)
 # from here on no smoothing: at 2 mm and smoothed, thin bone, scalp and a fixation mask melt into one edge, and
 # the optimum lies up to half a millimetre off for a whole head and several for a slab
 MIDDLE = Level(1.0, 0.0, 15000)
-FINE = Level(1.0, 0.0, 80000, 48)
-REPEAT = Level(1.0, 0.0, 30000, 48)
+FINE = Level(1.0, 0.0, 120000, 48)
+REPEAT = Level(1.0, 0.0, 60000, 48)
 # never descended on, only to compare poses
 JUDGE = Level(1.0, 0.0, 40000)
 

@@ -37,8 +37,8 @@ class Measurements:
     ----------
     spread_mm : float
         Mean distance over the head between the result and the repeat farthest from it.
-    arrived : int
-        Repeats that reached an optimum as good as the result; the others are not counted.
+    counted : list of SimpleITK.Euler3DTransform
+        Repeats that reached an optimum as good as the result; the others say nothing about it.
     round_trip_mm, surface_mm : float
     skull : SkullAgreement
     overlap : float
@@ -47,7 +47,7 @@ class Measurements:
     """
 
     spread_mm: float
-    arrived: int
+    counted: list
     round_trip_mm: float
     surface_mm: float
     skull: object
@@ -84,7 +84,7 @@ def measure(pyramid, found, given=False):
     matrix = np.reshape(transform.GetMatrix(), (3, 3))
     return Measurements(
         max(spreads, default=float("nan")),
-        len(counted),
+        counted,
         found.round_trip_mm,
         float(np.median(distances)) if len(distances) else float("nan"),
         _skull(pyramid, transform),
@@ -98,7 +98,7 @@ def arrived(pyramid, found):
     """The repeats that reached a metric as good as the result's."""
     if not found.repeats:
         return []
-    score = pyramid.score(engine.JUDGE)
+    score = pyramid.score(engine.JUDGE).within(found.transform)
     own = score(found.transform)
     return [repeat for repeat in found.repeats if score(repeat) <= _ARRIVED * own]
 
@@ -218,7 +218,7 @@ def verdict_of(m):
         f"repeats from displaced starts differ by {m.spread_mm:.2f} mm",
         "give a starting transform, or an image that covers more of the head",
     )  # fmt: skip
-    if m.arrived == 0 and np.isfinite(m.round_trip_mm):
+    if not m.counted and np.isfinite(m.round_trip_mm):
         say(
             "check",
             "no repeat from a displaced start came back to this result; look at the fusion before use",

@@ -154,13 +154,14 @@ def _ranked(pyramid, guess, part, progress):
     centre = np.asarray(guess.GetCenter())
     base = np.asarray(guess.GetTranslation())
     score = pyramid.score(engine.SEARCH)
-    shifts = np.arange(-80.0, 81.0, 20.0) if part else (0.0, -30.0, 30.0)
-    limit = 40 if part else 60
-    poses = [
-        engine.rigid(angles, base + np.array((0.0, 0.0, dz)), centre)
-        for angles in rotation_grid(limit, 20)
-        for dz in shifts
-    ]
+    along = np.arange(-80.0, 81.0, 20.0) if part else (0.0, -30.0, 30.0)
+    moves = [(angles, (0.0, 0.0, dz)) for angles in rotation_grid(40 if part else 60, 20) for dz in along]
+    if part:
+        # a half of the head: front, back, or one side
+        aside = [(0.0, dy, dz) for dy in (-50.0, -25.0, 25.0, 50.0) for dz in (-40.0, -20.0, 0.0, 20.0, 40.0)]
+        aside += [(dx, 0.0, dz) for dx in (-40.0, 40.0) for dz in (-40.0, 0.0, 40.0)]
+        moves += [(angles, shift) for angles in rotation_grid(20, 20) for shift in aside]
+    poses = [engine.rigid(angles, base + shift, centre) for angles, shift in moves]
     ranked = []
     for number, pose in enumerate(poses):
         if number % 100 == 0:
@@ -214,8 +215,12 @@ def settle(pyramid, coarse, seed=0):
 
 
 def _best(pyramid, poses):
-    """The pose with the best score on one common set of points; the first where none is clearly better."""
-    score = pyramid.score(engine.JUDGE)
+    """The pose with the best score on one common set of points; the first where none is clearly better.
+
+    Points that lie in both images at the first pose: else a pose that moves more of the head into the other's
+    field of view would win.
+    """
+    score = pyramid.score(engine.JUDGE).within(poses[0])
     values = [score(pose) for pose in poses]
     best = int(np.argmin(values))
     return poses[best] if values[best] < _CLEARLY * values[0] else poses[0]
@@ -228,7 +233,7 @@ def _again(pyramid, transform, turn_deg, shift_mm, seed):
         np.add(transform.GetTranslation(), shift_mm),
         transform.GetCenter(),
     )
-    coarse, _ = engine.optimise(pyramid, engine.COARSE, moved, seed)
+    coarse, _ = engine.refine(pyramid, moved, engine.COARSE, seed)
     return engine.refine(pyramid, settle(pyramid, coarse, seed), engine.REPEAT, seed)[0]
 
 
@@ -236,7 +241,7 @@ def _way_back(pyramid, transform):
     """Mean round trip over the head in mm: there with this result, back with the roles swapped."""
     swapped = pyramid.swapped()
     start = engine.as_euler(transform.GetInverse(), centroid_mm(swapped.fixed_mask))
-    back = _again(swapped, start, *_ASIDE[0], seed=0)
+    back = engine.refine(swapped, start, engine.REPEAT)[0]
     probes = pyramid.fixed_side.probes
     there = [back.TransformPoint(transform.TransformPoint(p.tolist())) for p in probes]
     return float(np.linalg.norm(np.asarray(there) - probes, axis=1).mean())
