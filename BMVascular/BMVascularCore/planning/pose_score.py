@@ -30,7 +30,7 @@ class PoseScore:
     def __init__(self, fixed, moving, places, points=4000, bins=32, seed=0):
         rng = np.random.default_rng(seed)
         # sorted: neighbours in memory are read together
-        chosen = np.sort(places[rng.integers(len(places), size=min(points, 2 * len(places)))])
+        chosen = np.sort(places[rng.integers(len(places), size=min(points, len(places)))])
         index = np.stack(np.unravel_index(chosen, fixed.GetSize()[::-1]))[::-1].astype(float)
         index += rng.uniform(-0.5, 0.5, index.shape)
         index = np.clip(index, 0.0, np.array(fixed.GetSize())[:, None] - 1.0)

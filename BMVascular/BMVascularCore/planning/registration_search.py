@@ -146,7 +146,8 @@ def search_start(pyramid, guesses, wide, part, progress):
     for number, (start, _) in enumerate(distinct(quick)[:keep]):
         progress(0.8 + 0.2 * number / keep, "searching the pose")
         best.append(engine.optimise(pyramid, engine.COARSE, start))
-    return sorted(best, key=lambda item: item[1])
+    # most have met in one place by now
+    return distinct(sorted(best, key=lambda item: item[1]), 2.0)
 
 
 def _ranked(pyramid, guess, part, progress):
