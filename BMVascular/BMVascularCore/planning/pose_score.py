@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 _LEAST_SHARE = 0.05
+_PLENTY = 15000
 
 
 class PoseScore:
@@ -29,8 +30,10 @@ class PoseScore:
 
     def __init__(self, fixed, moving, places, points=4000, bins=32, seed=0):
         rng = np.random.default_rng(seed)
+        # of coarse images a quarter of the voxels: more points would say the same thing again
+        count = min(points, len(places), max(len(places) // 4, _PLENTY))
         # sorted: neighbours in memory are read together
-        chosen = np.sort(places[rng.integers(len(places), size=min(points, len(places)))])
+        chosen = np.sort(places[rng.integers(len(places), size=count)])
         index = np.stack(np.unravel_index(chosen, fixed.GetSize()[::-1]))[::-1].astype(float)
         index += rng.uniform(-0.5, 0.5, index.shape)
         index = np.clip(index, 0.0, np.array(fixed.GetSize())[:, None] - 1.0)

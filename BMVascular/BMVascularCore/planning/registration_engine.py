@@ -190,7 +190,7 @@ def _downhill(function, place, steps):
 def _backtracked(function, place, way, value, fall):
     """Step along a way that lowers the function enough, its value and slope there; step 0 where there is none."""
     step = 1.0
-    for _ in range(8):
+    for _ in range(5):
         after, slope = function(place + step * way)
         if after <= value + 1e-4 * step * fall:
             return step, after, slope

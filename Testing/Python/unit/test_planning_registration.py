@@ -176,18 +176,21 @@ def test_skull_edges_show_a_shift_that_was_put_in(moved):
 
 
 def test_mirrored_image_fails(moved):
-    ct, mr, _, _ = moved
-    flipped = mr.like(mr.array[:, :, ::-1].copy())
-    flipped.meta["modality"] = "MR"
+    ct, mr, _, straight = moved
+    flipped = Volume(mr.array[:, :, ::-1].copy(), mr.geometry, "mirrored", mr.meta)
     found = register_rigid(ct, flipped, wide=False)
     assert found.verdict == "fail"
     assert any("mirrored" in reason for reason in found.reasons)
+    assert not any("mirrored" in reason for reason in straight.reasons)
 
 
 def test_images_that_show_nothing_in_common_do_not_pass(moved):
-    ct = moved[0]
-    noise = np.random.default_rng(1).normal(300, 60, GRID.shape).astype(np.float32)
-    assert register_rigid(ct, Volume(noise, GRID, "noise"), wide=False).verdict != "pass"
+    g = moved[0].geometry
+    coarse = np.ascontiguousarray(moved[0].array[::2, ::2, ::2])
+    grid = Geometry(coarse.shape, tuple(2.0 * s for s in g.spacing_mm), g.origin_mm, g.direction)
+    noise = np.random.default_rng(1).normal(300, 60, grid.shape).astype(np.float32)
+    ct = Volume(coarse, grid, "CT", {"modality": "CT"})
+    assert register_rigid(ct, Volume(noise, grid, "noise"), wide=False).verdict != "pass"
 
 
 def test_flat_image_is_refused():
