@@ -266,8 +266,8 @@ def _grade_edges(m, grade, say):
         # fluid, bone and suppressed fat can look alike: then the edges prove nothing, neither right nor wrong
         say(
             "check",
-            f"skull edges scatter by {m.skull.rest_mm:.1f} mm that no shift explains; check that both images show "
-            "the same patient, and the MRI's distortion correction",
+            f"skull edges scatter by {m.skull.rest_mm:.1f} mm that no shift explains: another patient, a distorted "
+            "MRI, or a weighting in which fluid and fat look like bone (FLAIR); look at the fusion before use",
         )
     if m.surface_mm > RED_SURFACE_MM and _skull_agrees(m):
         say(
