@@ -9,6 +9,7 @@ CT_WINDOW_HU = (-200.0, 1300.0)
 _AIR_TISSUE_HU = -100.0
 _AIR_HU = -1000.0
 _MASK_SPACING_MM = 3.0
+_FINEST_MM = 1.0
 
 
 def is_ct(volume):
@@ -16,8 +17,18 @@ def is_ct(volume):
     modality = str(volume.meta.get("modality", "")).upper()
     if modality:
         return modality == "CT"
-    some = volume.array[:: max(1, volume.array.shape[0] // 20)]
-    return float(np.min(some, where=np.isfinite(some), initial=0.0)) <= -500.0
+    some = volume.array[:: max(1, volume.array.shape[0] // 20), ::2, ::2]
+    some = some[np.isfinite(some)]
+    return some.size > 0 and (float(some.min()) <= -500.0 or _looks_stored_with_offset(some))
+
+
+def _looks_stored_with_offset(values):
+    """CT numbers without a sign: air, bone, and between them nearly everything within 75 HU of water."""
+    if values.min() < 0 or values.max() < 1700:
+        return False
+    head = values[values > 400]
+    soft = float(((head > 950) & (head < 1120)).mean())
+    return soft > 0.5 and float((values < 150).mean()) > 0.05
 
 
 def prepare(volume):
@@ -39,30 +50,48 @@ def prepare(volume):
     InputError
         When the image is flat.
     """
-    array = np.asarray(volume.array, dtype=np.float32)
-    notes = []
     ct = is_ct(volume)
-    finite = np.isfinite(array)
-    if not finite.all():
-        array = np.where(finite, array, np.float32(_AIR_HU if ct else 0.0))
+    array, notes = _finite(volume, ct)
+    if array.size == 0 or array.max() == array.min():
+        raise InputError("is empty: all voxels have one value", volume.name, "Choose another image.")
+    offset = _stored_offset(array) if ct else 0.0
+    if offset:
         notes.append(
-            f"{volume.name}: {100 * (1 - finite.mean()):.1f} % of its voxels hold no number; taken as air"
+            f"{volume.name}: values look like CT numbers stored with an offset of {offset:g}; it was taken off"
         )
     if ct:
-        offset = _stored_offset(array)
-        if offset:
-            array = array - np.float32(offset)
-            notes.append(
-                f"{volume.name}: values look like CT numbers stored with an offset of {offset:g}; it was taken off"
-            )
-        array = np.clip(array, *CT_WINDOW_HU)
-    elif array.size:
+        low, high = (offset + hu for hu in CT_WINDOW_HU)
+    else:
         # a few spikes would leave no grey levels to the head in a histogram from minimum to maximum
         low, high = np.percentile(array[::2, ::3, ::3], (0.05, 99.95))
-        array = np.clip(array, np.float32(2 * low - high), np.float32(2 * high - low))
-    if array.size == 0 or float(array.max()) == float(array.min()):
-        raise InputError("is empty: all voxels have one value", volume.name, "Choose another image.")
-    return sitk.Cast(volume.like(array).to_sitk(), sitk.sitkFloat32), notes
+        low, high = 2 * low - high, 2 * high - low
+    if array.dtype.kind in "iu":
+        limits = np.iinfo(array.dtype)
+        low, high = max(int(low), limits.min), min(int(high), limits.max)
+    image = volume.like(np.clip(array, low, high)).to_sitk()
+    if not ct:
+        image = sitk.Cast(image, sitk.sitkFloat32)
+    # nothing finer is looked at later on; a CT of half a millimetre would take gigabytes
+    image = sitk.Cast(_averaged(image, _FINEST_MM), sitk.sitkFloat32)
+    return image - offset if offset else image, notes
+
+
+def _finite(volume, ct):
+    """An image's values, those that are no numbers taken as air, and a note where there are such."""
+    array = np.asarray(volume.array)
+    if array.dtype.kind in "iu":
+        return array, []
+    array = array.astype(np.float32, copy=False)
+    finite = np.isfinite(array)
+    if finite.all():
+        return array, []
+    share = 100 * (1 - finite.mean())
+    air = _AIR_HU
+    if not ct:
+        some = array[finite][::16]
+        air = min(0.0, float(np.percentile(some, 0.5))) if some.size else 0.0
+    note = f"{volume.name}: {share:.1f} % of its voxels hold no number; taken as air"
+    return np.where(finite, array, np.float32(air)), [note]
 
 
 def _stored_offset(array):
@@ -121,7 +150,8 @@ def on_grid(image, spacing_mm, sigma_mm=0.0):
     sigma_mm : float
         Gaussian smoothing before resampling.
     """
-    image = _averaged(image, spacing_mm, sigma_mm)
+    # blocks stay below the wanted voxel, and below twice the smoothing
+    image = _averaged(image, spacing_mm if sigma_mm <= 0 else min(spacing_mm, 2.0 * sigma_mm))
     if sigma_mm > 0 and min(image.GetSize()) >= 4:
         image = sitk.SmoothingRecursiveGaussian(image, sigma_mm)
     size = [
@@ -145,9 +175,8 @@ def on_grid(image, spacing_mm, sigma_mm=0.0):
     )
 
 
-def _averaged(image, spacing_mm, sigma_mm):
-    """Blocks of fine voxels as one; blocks stay below the wanted voxel, and below twice the smoothing."""
-    block_mm = spacing_mm if sigma_mm <= 0 else min(spacing_mm, 2.0 * sigma_mm)
+def _averaged(image, block_mm):
+    """Blocks of fine voxels as one, at most this large."""
     factors = [
         int(np.clip((block_mm + 1e-6) // s, 1, max(n // 4, 1)))
         for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True)
@@ -155,7 +184,7 @@ def _averaged(image, spacing_mm, sigma_mm):
     return sitk.BinShrink(image, factors) if max(factors) > 1 else image
 
 
-def head_mask(image, ct):
+def head_mask(image, ct, name="image"):
     """Mask of the head on a 3 mm grid.
 
     CT: above -100 HU, opened so that couch and mask fall off, largest part, closed, filled.
@@ -165,6 +194,8 @@ def head_mask(image, ct):
     ----------
     image : SimpleITK.Image
     ct : bool
+    name : str
+        For the sentence of an error.
 
     Returns
     -------
@@ -187,7 +218,7 @@ def head_mask(image, ct):
     mask = sitk.BinaryMorphologicalClosing(mask, [3, 3, 3])
     mask = _filled(mask)
     if not sitk.GetArrayViewFromImage(mask).any():
-        raise InputError("shows no head", "image", "Choose another image.")
+        raise InputError("shows no head", name, "Choose another image.")
     return mask
 
 

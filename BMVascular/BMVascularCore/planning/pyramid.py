@@ -26,6 +26,7 @@ class Side:
         self.image, self.mask, self.ct, self.notes = image, mask, ct, list(notes)
         self._images = {}
         self._masks = {}
+        self._places = {}
         self._cropped = None
         self._probes = None
 
@@ -40,7 +41,7 @@ class Side:
         """
         ct = is_ct(volume)
         image, notes = prepare(volume)
-        mask = head_mask(image, ct)
+        mask = head_mask(image, ct, volume.name)
         return cls(image, mask, ct, [*notes, *cut_notes(mask, volume.name)])
 
     @property
@@ -72,6 +73,13 @@ class Side:
         if key not in self._masks:
             self._masks[key] = nearest_on(sitk.BinaryDilate(self.mask, [3, 3, 3]), self.at(level))
         return self._masks[key]
+
+    def places_at(self, level):
+        """Flat indices of the voxels of :meth:`mask_at`."""
+        key = (level.spacing_mm, level.sigma_mm)
+        if key not in self._places:
+            self._places[key] = np.flatnonzero(sitk.GetArrayViewFromImage(self.mask_at(level)).ravel())
+        return self._places[key]
 
 
 class Pyramid:
@@ -118,12 +126,13 @@ class Pyramid:
         """The fixed head with 9 mm around it, on the fixed image of a level."""
         return self.fixed_side.mask_at(level)
 
-    def score(self, level, points=4000):
-        """Quick score of poses at a level (see :class:`pose_score.PoseScore`)."""
-        key = (level.spacing_mm, level.sigma_mm, points)
-        if key not in self._scores:
-            self._scores[key] = PoseScore(*self.images(level), self.mask(level), points)
-        return self._scores[key]
+    def score(self, level, seed=0):
+        """Score of poses at a level (see :class:`pose_score.PoseScore`); the seed says which places are compared."""
+        if (level, seed) not in self._scores:
+            self._scores[level, seed] = PoseScore(
+                *self.images(level), self.fixed_side.places_at(level), level.points, level.bins, seed
+            )
+        return self._scores[level, seed]
 
 
 def nearest_on(mask, reference, transform=None):

@@ -17,7 +17,7 @@ from BMVascularCore.planning.registration_search import Found, find_pose, measur
 from BMVascularCore.progress import share_of, silent
 
 # error that no repeat shows: it grows with the largest voxel side (see Testing/Benchmarks/bench_registration.py)
-_FLOOR_MM, _FLOOR_PER_MM2 = 0.06, 0.016
+_FLOOR_MM, _FLOOR_PER_MM2 = 0.06, 0.012
 # expected_error_mm is a root mean square; 95 % of errors of that size in three directions lie below
 _COVERAGE_FACTOR = 1.61
 
@@ -54,7 +54,7 @@ class Registration:
         :meth:`errors_at` the points asked for.
     notes : list of str
     repeats : list of SimpleITK.Euler3DTransform
-        Results from displaced starts.
+        Results from displaced starts; those that came to rest on a worse metric only where no other did.
     """
 
     transform: object
@@ -96,7 +96,8 @@ class Registration:
         """Expected error at places of the fixed image, without distortion of the MRI.
 
         Root of the sum of squares of: the spread of the repeats there, half of the round trip, and a part that
-        no repeat shows and that grows with the voxels (calibrated on simulated heads with known truth).
+        no repeat shows and that grows with the voxels (calibrated on simulated heads with known truth, where at
+        least 19 of 20 errors lie below ``upper_mm``; real heads may do worse).
 
         Parameters
         ----------
@@ -192,8 +193,7 @@ def check_rigid(fixed, moving, transform, points_lps_mm=None, progress=None):
     pyramid = _pyramid(fixed, moving, None)
     given = _guesses(pyramid, fixed, moving, transform)[0]
     progress(0.3, "measuring the agreement")
-    found = measured(pyramid, Found(given, engine.metric(pyramid, engine.MIDDLE, given)),
-                     share_of(progress, 0.3, 0.9))  # fmt: skip
+    found = measured(pyramid, Found(given, pyramid.score(engine.JUDGE)(given)), share_of(progress, 0.3, 0.9))
     progress(0.92, "judging")
     result = _judge(pyramid, found, points_lps_mm, given=True)
     if result.verdict == "fail" and _way_round_is_better(pyramid, given):
@@ -204,7 +204,7 @@ def check_rigid(fixed, moving, transform, points_lps_mm=None, progress=None):
 def _way_round_is_better(pyramid, given):
     """A transform from elsewhere may map moving to fixed points."""
     turned = engine.as_euler(given.GetInverse(), centroid_mm(pyramid.fixed_mask))
-    there, back = (engine.metric(pyramid, engine.COARSE, t) for t in (given, turned))
+    there, back = (pyramid.score(engine.COARSE)(t) for t in (given, turned))
     return back < 1.2 * there
 
 
@@ -278,7 +278,7 @@ def _judge(pyramid, found, points_lps_mm, given=False):
         m.rotation_deg, float(np.linalg.norm(found.transform.GetTranslation())), m.skull.distance_mm, m.skull.rest_mm,
         float(voxel),
     )  # fmt: skip
-    result.repeats = found.repeats
+    result.repeats = m.counted or found.repeats
     if points_lps_mm is not None and len(points_lps_mm):
         result.points = result.errors_at(points_lps_mm)
     result.notes += [*pyramid.fixed_side.notes, *pyramid.moving_side.notes]

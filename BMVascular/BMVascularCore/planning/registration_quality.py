@@ -13,13 +13,10 @@ from scipy.spatial import cKDTree
 from BMVascularCore.planning import registration_engine as engine
 from BMVascularCore.planning.head_mask import centroid_mm, surface_points
 from BMVascularCore.planning.pyramid import Pyramid, Side
-from BMVascularCore.planning.registration_search import line_search
 from BMVascularCore.planning.skull_edges import NOTHING, skull_agreement
 
 # limits of the verdict, in mm (TG-132 asks for at most a voxel; radiosurgery wants less)
 GREEN_SPREAD_MM, RED_SPREAD_MM = 0.2, 0.5
-# with skull edges that agree, repeats that differ make a result doubtful, not wrong
-RED_SPREAD_WITH_SKULL_MM = 1.0
 GREEN_INVERSE_MM, RED_INVERSE_MM = 0.5, 1.0
 GREEN_SURFACE_MM, RED_SURFACE_MM = 2.5, 5.0
 GREEN_SKULL_MM, RED_SKULL_MM = 2.0, 3.0
@@ -40,8 +37,8 @@ class Measurements:
     ----------
     spread_mm : float
         Mean distance over the head between the result and the repeat farthest from it.
-    arrived : int
-        Repeats that reached an optimum as good as the result; the others are not counted.
+    counted : list of SimpleITK.Euler3DTransform
+        Repeats that reached an optimum as good as the result; the others say nothing about it.
     round_trip_mm, surface_mm : float
     skull : SkullAgreement
     overlap : float
@@ -50,7 +47,7 @@ class Measurements:
     """
 
     spread_mm: float
-    arrived: int
+    counted: list
     round_trip_mm: float
     surface_mm: float
     skull: object
@@ -87,7 +84,7 @@ def measure(pyramid, found, given=False):
     matrix = np.reshape(transform.GetMatrix(), (3, 3))
     return Measurements(
         max(spreads, default=float("nan")),
-        len(counted),
+        counted,
         found.round_trip_mm,
         float(np.median(distances)) if len(distances) else float("nan"),
         _skull(pyramid, transform),
@@ -101,8 +98,7 @@ def arrived(pyramid, found):
     """The repeats that reached a metric as good as the result's."""
     if not found.repeats:
         return []
-    # the quick score: a full metric prepares whole images for each pose
-    score = pyramid.score(engine.MIDDLE, 20000)
+    score = pyramid.score(engine.JUDGE).within(found.transform)
     own = score(found.transform)
     return [repeat for repeat in found.repeats if score(repeat) <= _ARRIVED * own]
 
@@ -167,15 +163,12 @@ def mirrored_is_better(pyramid, transform):
         Side(_mirrored(moving, centre), _mirrored(pyramid.moving_mask, centre)),
     )
     own = engine.optimise(pyramid, engine.COARSE, transform)[1]
-    score = flipped.score(engine.COARSE)
-    values = []
     # a flip of a turned head turns the other way: start from there, and without rotation as well
-    for start in (
+    starts = (
         _mirrored_pose(transform, centre),
         engine.rigid((0, 0, 0), transform.GetTranslation(), transform.GetCenter()),
-    ):
-        near = engine.optimise(flipped, engine.COARSE, start)[0]
-        values.append(engine.optimise(flipped, engine.COARSE, line_search(score, near, 4.0, 250))[1])
+    )
+    values = [engine.optimise(flipped, engine.COARSE, start)[1] for start in starts]
     return min(values) < _MIRROR_GAIN * own
 
 
@@ -220,13 +213,12 @@ def verdict_of(m):
         grades.append(grade_)
         reasons.append(text)
 
-    red_spread = RED_SPREAD_WITH_SKULL_MM if _skull_agrees(m) else RED_SPREAD_MM
     grade(
-        m.spread_mm, GREEN_SPREAD_MM, red_spread,
+        m.spread_mm, GREEN_SPREAD_MM, RED_SPREAD_MM,
         f"repeats from displaced starts differ by {m.spread_mm:.2f} mm",
         "give a starting transform, or an image that covers more of the head",
     )  # fmt: skip
-    if m.arrived == 0 and np.isfinite(m.round_trip_mm):
+    if not m.counted and np.isfinite(m.round_trip_mm):
         say(
             "check",
             "no repeat from a displaced start came back to this result; look at the fusion before use",
@@ -247,7 +239,10 @@ def verdict_of(m):
         say("check", f"the heads are turned by {m.rotation_deg:.0f} degrees; look at the fusion before use")
     verdict = max(grades, key=("pass", "check", "fail").index)
     if verdict == "pass":
-        reasons.append("all measurements lie within their limits; look at each lesion before use")
+        reasons.append(
+            "all measurements lie within their limits; they cannot show a distortion of the MRI of a millimetre "
+            "or two, so look at each lesion before use"
+        )
     return verdict, reasons
 
 
@@ -271,8 +266,8 @@ def _grade_edges(m, grade, say):
         # fluid, bone and suppressed fat can look alike: then the edges prove nothing, neither right nor wrong
         say(
             "check",
-            f"skull edges scatter by {m.skull.rest_mm:.1f} mm that no shift explains; check that both images show "
-            "the same patient, and the MRI's distortion correction",
+            f"skull edges scatter by {m.skull.rest_mm:.1f} mm that no shift explains: another patient, a distorted "
+            "MRI, or a weighting in which fluid and fat look like bone (FLAIR); look at the fusion before use",
         )
     if m.surface_mm > RED_SURFACE_MM and _skull_agrees(m):
         say(

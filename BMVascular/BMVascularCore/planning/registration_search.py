@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize
 
 from BMVascularCore.planning import registration_engine as engine
 from BMVascularCore.planning.head_mask import centroid_mm
@@ -13,7 +12,15 @@ from BMVascularCore.progress import share_of
 _PART_OF_HEAD = 0.7
 # coarse poses with at least this share of the best one's metric are settled as well
 _NEAR = 0.85
-_ARC_MM = 70.0
+# a pose is preferred to an earlier one when its metric is better by this share: less is the noise of the points
+_CLEARLY = 1.002
+# starts of the repeats: about 3 degrees and 4 mm aside, in four directions
+_ASIDE = (
+    ((3.0, -2.0, 2.0), (2.5, 2.0, -2.5)),
+    ((-3.0, 2.0, -2.0), (-2.5, -2.0, 2.5)),
+    ((2.0, 3.0, -1.5), (-2.0, 2.5, 2.0)),
+    ((-2.0, -1.5, -3.0), (2.0, -2.5, -2.0)),
+)
 
 
 @dataclass
@@ -87,18 +94,24 @@ def find_pose(pyramid, guesses, wide, quality, progress):
     progress(0.45, "refining")
     transform, value = best_refined(pyramid, candidates)
     found = Found(transform, value)
-    return measured(pyramid, found, share_of(progress, 0.65, 1.0)) if quality else found
+    if not quality:
+        return found
+    found = measured(pyramid, found, share_of(progress, 0.65, 0.95))
+    better = _best(pyramid, [found.transform, *found.repeats])
+    if better is not found.transform:
+        # rare: a displaced start fell into a deeper valley, which then has to prove itself in the same way
+        found = measured(pyramid, Found(*engine.refine(pyramid, better)), share_of(progress, 0.95, 1.0))
+    return found
 
 
 def measured(pyramid, found, progress):
-    """The same pose with repeats and its way back; an arrived repeat that fits better takes its place."""
+    """The same pose with repeats and its way back."""
     repeats = []
-    for number, sign in enumerate((1.0, -1.0)):
-        progress(number / 3, "repeating from displaced starts")
-        repeats.append(_repeat(pyramid, found.transform, sign))
-    progress(2 / 3, "going back")
-    back = _way_back(pyramid, found.transform)
-    return Found(found.transform, found.value, repeats, back)
+    for number, (turn, shift) in enumerate(_ASIDE):
+        progress(number / (len(_ASIDE) + 1), "repeating from displaced starts")
+        repeats.append(_again(pyramid, found.transform, turn, shift, 1 + number))
+    progress(len(_ASIDE) / (len(_ASIDE) + 1), "going back")
+    return Found(found.transform, found.value, repeats, _way_back(pyramid, found.transform))
 
 
 def search_start(pyramid, guesses, wide, part, progress):
@@ -121,10 +134,10 @@ def search_start(pyramid, guesses, wide, part, progress):
         The best few poses after refinement at the coarse level, best first.
     """
     starts = list(guesses)
-    keep = 3
+    keep = 4
     if wide:
-        keep = 6 if part else 3
-        starts += _ranked(pyramid, guesses[0], part, share_of(progress, 0.0, 0.4))[: 14 if part else 8]
+        keep = 8 if part else 5
+        starts += _ranked(pyramid, guesses[0], part, share_of(progress, 0.0, 0.4))[: 24 if part else 14]
     quick = []
     for number, start in enumerate(starts):
         progress(0.4 + 0.4 * number / len(starts), "searching the pose")
@@ -134,7 +147,8 @@ def search_start(pyramid, guesses, wide, part, progress):
     for number, (start, _) in enumerate(distinct(quick)[:keep]):
         progress(0.8 + 0.2 * number / keep, "searching the pose")
         best.append(engine.optimise(pyramid, engine.COARSE, start))
-    return sorted(best, key=lambda item: item[1])
+    # most have met in one place by now
+    return distinct(sorted(best, key=lambda item: item[1]), 2.0)
 
 
 def _ranked(pyramid, guess, part, progress):
@@ -142,13 +156,14 @@ def _ranked(pyramid, guess, part, progress):
     centre = np.asarray(guess.GetCenter())
     base = np.asarray(guess.GetTranslation())
     score = pyramid.score(engine.SEARCH)
-    shifts = np.arange(-80.0, 81.0, 20.0) if part else (0.0, -30.0, 30.0)
-    limit = 40 if part else 60
-    poses = [
-        engine.rigid(angles, base + np.array((0.0, 0.0, dz)), centre)
-        for angles in rotation_grid(limit, 20)
-        for dz in shifts
-    ]
+    along = np.arange(-80.0, 81.0, 20.0) if part else (0.0, -30.0, 30.0)
+    moves = [(angles, (0.0, 0.0, dz)) for angles in rotation_grid(40 if part else 60, 20) for dz in along]
+    if part:
+        # a half of the head: front, back, or one side
+        aside = [(0.0, dy, dz) for dy in (-50.0, -25.0, 25.0, 50.0) for dz in (-40.0, -20.0, 0.0, 20.0, 40.0)]
+        aside += [(dx, 0.0, dz) for dx in (-40.0, 40.0) for dz in (-40.0, 0.0, 40.0)]
+        moves += [(angles, shift) for angles in rotation_grid(20, 20) for shift in aside]
+    poses = [engine.rigid(angles, base + shift, centre) for angles, shift in moves]
     ranked = []
     for number, pose in enumerate(poses):
         if number % 100 == 0:
@@ -181,58 +196,47 @@ def distinct(results, apart_mm=6.0):
 
 def best_refined(pyramid, candidates):
     """Settle the leading coarse poses at full resolution with few points, refine the best with many."""
-    near = [pair for pair in candidates if pair[1] <= _NEAR * candidates[0][1]][:3]
-    settled = [settle(pyramid, transform) for transform, _ in near]
-    return engine.refine(pyramid, min(settled, key=lambda pair: pair[1])[0])
+    near = [pair for pair in candidates if pair[1] <= _NEAR * candidates[0][1]][:4]
+    return engine.refine(pyramid, _best(pyramid, [settle(pyramid, transform) for transform, _ in near]))
 
 
-def settle(pyramid, coarse):
+def settle(pyramid, coarse, seed=0):
     """From a coarse pose, some millimetres off, into the right basin at full resolution.
 
     At coarse levels a fixation mask or a couch that touches the skin draws the pose by two or three
-    millimetres, and along the narrow valley that is left a gradient descent stops early. Three ways down are
-    tried: line searches without gradients from the coarse pose, the same after 2 mm, and a descent after 2 mm.
+    millimetres. Two ways down are tried: straight, and by way of 2 mm.
 
     Returns
     -------
-    transform : SimpleITK.Euler3DTransform
-    value : float
-        Quick score (lower is better).
+    SimpleITK.Euler3DTransform
     """
-    score = pyramid.score(engine.MIDDLE, 6000)
-    rough = engine.refine(pyramid, coarse, engine.ROUGH)[0]
-    ways = [
-        line_search(score, coarse),
-        line_search(score, rough),
-        engine.refine(pyramid, rough, engine.MIDDLE)[0],
-    ]
-    judge = pyramid.score(engine.MIDDLE, 20000)
-    return min(((way, judge(way)) for way in ways), key=lambda pair: pair[1])
+    rough = engine.refine(pyramid, coarse, engine.ROUGH, seed)[0]
+    return _best(
+        pyramid, [engine.refine(pyramid, start, engine.MIDDLE, seed)[0] for start in (coarse, rough)]
+    )
 
 
-def line_search(score, start, step_mm=2.0, evaluations=360):
-    """Powell's method (1964) on the quick score: rotations count as arcs at 70 mm, so that all steps are mm."""
-    centre = start.GetCenter()
-    angles = np.array((start.GetAngleX(), start.GetAngleY(), start.GetAngleZ()))
-    shift = np.array(start.GetTranslation())
+def _best(pyramid, poses):
+    """The pose with the best score on one common set of points; the first where none is clearly better.
 
-    def pose(x):
-        return engine.rigid(angles + x[:3] / _ARC_MM, shift + x[3:], centre)
+    Points that lie in both images at the first pose: else a pose that moves more of the head into the other's
+    field of view would win.
+    """
+    score = pyramid.score(engine.JUDGE).within(poses[0])
+    values = [score(pose) for pose in poses]
+    best = int(np.argmin(values))
+    return poses[best] if values[best] < _CLEARLY * values[0] else poses[0]
 
-    options = {"direc": step_mm * np.eye(6), "xtol": 0.05, "ftol": 1e-4, "maxfev": evaluations}
-    return pose(minimize(lambda x: min(score(pose(x)), 0.0), np.zeros(6), method="Powell", options=options).x)
 
-
-def _repeat(pyramid, transform, sign):
-    """The refinement again from about 3 degrees and 4 mm away."""
-    rotation = np.asarray((transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()))
+def _again(pyramid, transform, turn_deg, shift_mm, seed):
+    """The refinement again from a displaced start, comparing other places."""
     moved = engine.rigid(
-        rotation + np.radians(sign * np.array((3.0, -2.0, 2.0))),
-        np.asarray(transform.GetTranslation()) + sign * np.array((2.5, 2.0, -2.5)),
+        engine.angles_of(transform) + np.radians(turn_deg),
+        np.add(transform.GetTranslation(), shift_mm),
         transform.GetCenter(),
     )
-    coarse, _ = engine.optimise(pyramid, engine.COARSE, moved, step_mm=1.5)
-    return engine.refine(pyramid, settle(pyramid, coarse)[0], engine.REPEAT)[0]
+    coarse, _ = engine.refine(pyramid, moved, engine.COARSE, seed)
+    return engine.refine(pyramid, settle(pyramid, coarse, seed), engine.REPEAT, seed)[0]
 
 
 def _way_back(pyramid, transform):

@@ -55,7 +55,7 @@ def align(t1c_side, image):
     except InputError as error:
         return Alignment(None, 0.0, f"{image.name}: kept in the scanner's space ({error.what})")
     centre = centroid_mm(pyramid.fixed_mask)
-    transform, value = engine.optimise(pyramid, engine.COARSE, engine.rigid(centre_mm=centre), step_mm=1.0)
+    transform, value = engine.optimise(pyramid, engine.COARSE, engine.rigid(centre_mm=centre))
     if np.isfinite(value):
         transform, value = engine.refine(pyramid, transform, engine.MIDDLE)
     moved = _displacement_mm(transform, centre)
