@@ -11,11 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from BMVascularCore.lesions import shapes
+from BMVascularCore.lesions import shapes, star
 
 # in shares of the brightness above background
 _LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
 _NEARLY = 0.8
+# share of the surface with an edge that an outline of duller parts must have
+_ALL_AROUND = 0.91
+# from which size parts of a lesion may be duller or hollow, and how wide a hollow is looked across
+_HOLLOW_MM3, _ACROSS_MM, _COMPACT = 300.0, 30.0, 0.8
 
 
 @dataclass
@@ -105,11 +109,30 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
         found.append(candidate)
         best = max(best, candidate.sharpness)
         # lower thresholds only leak further
-        if found[-1].sharpness < 0.6 * best:
+        if found[-1].sharpness < 0.5 * best:
             break
     if not found:
         return None
-    return next(item for item in reversed(found) if item.sharpness >= _NEARLY * best)
+    chosen = next(n for n in reversed(range(len(found))) if found[n].sharpness >= _NEARLY * best)
+    return _with_duller_parts(image, found, chosen, spacing_mm, background, noise)
+
+
+def _with_duller_parts(image, found, chosen, spacing_mm, background, noise):
+    """The lowest further threshold at which the object has an edge all around and is no more ragged.
+
+    Tumours are brighter in one part than in another; the sharpest outline is that of the brightest part.
+    """
+    best = found[chosen]
+    if best.mask.sum() * spacing_mm**3 < _HOLLOW_MM3:
+        return best
+    drop = max(0.15 * background, 3.0 * noise)
+    least = shapes.solidity(best.mask) - 0.03
+    for item in found[chosen + 1 :]:
+        seen = star.edge_coverage(image, item.mask, spacing_mm, background, drop)
+        if seen < _ALL_AROUND or shapes.solidity(item.mask) < least:
+            break
+        best = item
+    return best
 
 
 def brightest_near(image, allowed, points, spacing_mm, background):
@@ -145,7 +168,18 @@ def _object_at(bright, allowed, points, spacing_mm, max_radius_mm, thick):
         piece = closed_piece if closed_piece is not None else piece
     if piece is None:
         return None
+    piece = with_hollows(piece, spacing_mm) & allowed
     return tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
+
+
+def with_hollows(piece, spacing_mm):
+    """A piece with the cores that its rims surround, gaps or not.
+
+    Rims must have their core before thin attachments are cut: a rim by itself is one.
+    """
+    if piece.sum() * spacing_mm**3 < _HOLLOW_MM3 or shapes.solidity(piece) > _COMPACT:
+        return piece
+    return shapes.enclosed(piece, _ACROSS_MM, spacing_mm)
 
 
 def _near(mask, point, reach):

@@ -60,7 +60,6 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         Whether the image's slices are thick.
     closed : bool
         Whether ``start`` came from a closed surface: then all but its outer 2 mm stays inside.
-
     share : float
         Of :func:`share_of_height`.
 
@@ -91,6 +90,8 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         bright = (image > level) & allowed & limit
         whole = _bridged(bright, smooth > floor, bridge, spacing_mm) | _deep(mask, spacing_mm) | kept
         piece = shapes.piece_at(shapes.filled(whole & allowed), points, reach)
+        if piece is not None:
+            piece = grow.with_hollows(piece, spacing_mm) & allowed
         new = None if piece is None else grow.tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
         if new is None:
             break

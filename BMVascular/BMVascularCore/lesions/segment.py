@@ -138,13 +138,7 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
     geometry = ready.t1c.geometry
     parts, reason = [], NOTHING
     for seed in include:
-        point = geometry.index_of(seed.point_lps_mm)
-        part = steady.steadied(
-            ready,
-            point,
-            _from_place(ready, name, label, point, max_radius_mm),
-            lambda place: _from_place(ready, name, label, place, max_radius_mm),
-        )
+        part = _from_click(ready, name, label, geometry.index_of(seed.point_lps_mm), max_radius_mm)
         if isinstance(part, str):
             reason = part
         else:
@@ -152,6 +146,24 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
     if not parts:
         return reason
     return _seen_before_contrast(ready, _without(_united(parts), include, exclude, geometry))
+
+
+def _from_click(ready, name, label, point, max_radius_mm):
+    """Lesion, or the reason for none, of one click; beyond the brain the whole head is looked at."""
+    at = np.clip(np.rint(point).astype(int), 0, np.asarray(ready.head.shape) - 1)
+    beyond = not ready.reach[tuple(at)]
+    if beyond:
+        ready = replace(ready, reach=ready.head)
+    lesion = steady.steadied(
+        ready,
+        point,
+        _from_place(ready, name, label, point, max_radius_mm),
+        lambda place: _from_place(ready, name, label, place, max_radius_mm),
+    )
+    if beyond and not isinstance(lesion, str):
+        lesion.reasons.append("outside the brain: scalp, skull, muscle or orbit")
+        lesion.confidence = "low"
+    return lesion
 
 
 def _from_place(ready, name, label, point, max_radius_mm):
@@ -219,7 +231,7 @@ def _coarse(ready, points, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit."""
     result = None
     for reach_mm, spacing in _COARSE:
-        if result is not None and reach_mm > 2.6 * max_radius_mm:
+        if result is not None and reach_mm > 2.7 * max_radius_mm:
             break
         grid = grid_around(ready, points, reach_mm, spacing)
         image, allowed = views(ready, grid)
@@ -246,6 +258,9 @@ def _thick(ready):
 # below this many voxels across, the edge voxels decide the volume
 _RESOLVED_VOXELS = 8.0
 
+# tumours fill more of their convex hull than this, sinuses with their branches and gyri less
+_RAGGED = 0.6
+
 
 def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     box = np.argwhere(found.mask)
@@ -256,7 +271,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
     # a cubic keeps the height of small lesions; across thick slices it would ring
     order = 3 if max(ready.t1c.geometry.spacing_mm) <= 2.5 else 1
-    image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.head)
+    image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.reach)
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
     thick = _thick(ready)
@@ -310,6 +325,9 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("long and thin, like a vessel or dura")
     elif thickness < 0.5 * width and thickness < 6.0:
         lesion.reasons.append("flat, like dura")
+    filled = shapes.solidity(mask)
+    if filled < _RAGGED:
+        lesion.reasons.append(f"ragged or branching: it fills {filled:.0%} of its hull")
     away = shapes.distance_mm(mask, spacing_mm)
     beside = image[(away > 1.2) & (away <= 4.0)]
     if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
