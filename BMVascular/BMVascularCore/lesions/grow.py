@@ -18,6 +18,9 @@ _LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
 _NEARLY = 0.8
 # share of the surface with an edge that an outline of duller parts must have
 _ALL_AROUND = 0.91
+# share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
+# hull that such a body fills
+_EMBEDDED, _BODY = 0.6, 0.6
 # from which size parts of a lesion may be duller or hollow, and how wide a hollow is looked across
 _HOLLOW_MM3, _ACROSS_MM, _COMPACT = 300.0, 30.0, 0.8
 
@@ -93,6 +96,7 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     if step < max(2.5 * noise, 0.04 * background):
         return None
     found, best = [], 0.0
+    drop = max(0.15 * background, 3.0 * noise)
     for share in _LEVELS[::-1]:
         if share * step < 1.2 * noise:
             break
@@ -105,7 +109,11 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
         candidate = Found(mask, threshold, boundary_contrast(image, mask))
         # a sudden growth onto a blunter boundary is a leak, not the rest of the lesion
         if found and mask.sum() > 2.2 * found[-1].mask.sum() and candidate.sharpness < 0.95 * best:
-            break
+            if candidate.sharpness < 0.5 * best or not _holds(
+                image, candidate, found[-1], spacing_mm, background, drop
+            ):
+                break
+            found, best = [], 0.0
         found.append(candidate)
         best = max(best, candidate.sharpness)
         # lower thresholds only leak further
@@ -114,10 +122,19 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     if not found:
         return None
     chosen = next(n for n in reversed(range(len(found))) if found[n].sharpness >= _NEARLY * best)
-    return _with_duller_parts(image, found, chosen, spacing_mm, background, noise)
+    return _with_duller_parts(image, found, chosen, spacing_mm, background, drop)
 
 
-def _with_duller_parts(image, found, chosen, spacing_mm, background, noise):
+def _holds(image, whole, speck, spacing_mm, background, drop):
+    """Whether a bright speck lies in the middle of a body with an edge all around, not at its side."""
+    surface = speck.mask & ~ndimage.binary_erosion(speck.mask)
+    if ndimage.binary_erosion(whole.mask, iterations=2)[surface].mean() < _EMBEDDED:
+        return False
+    seen = star.edge_coverage(image, whole.mask, spacing_mm, background, drop)
+    return seen >= _ALL_AROUND and shapes.solidity(whole.mask) >= _BODY
+
+
+def _with_duller_parts(image, found, chosen, spacing_mm, background, drop):
     """The lowest further threshold at which the object has an edge all around and is no more ragged.
 
     Tumours are brighter in one part than in another; the sharpest outline is that of the brightest part.
@@ -125,7 +142,6 @@ def _with_duller_parts(image, found, chosen, spacing_mm, background, noise):
     best = found[chosen]
     if best.mask.sum() * spacing_mm**3 < _HOLLOW_MM3:
         return best
-    drop = max(0.15 * background, 3.0 * noise)
     least = shapes.solidity(best.mask) - 0.03
     for item in found[chosen + 1 :]:
         seen = star.edge_coverage(image, item.mask, spacing_mm, background, drop)

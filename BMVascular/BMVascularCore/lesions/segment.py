@@ -229,7 +229,7 @@ def _united(parts):
 
 def _coarse(ready, points, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit."""
-    result = None
+    result, cut = None, False
     for reach_mm, spacing in _COARSE:
         if result is not None and reach_mm > 2.7 * max_radius_mm:
             break
@@ -243,8 +243,13 @@ def _coarse(ready, points, max_radius_mm):
         )
         if found is not None:
             result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
-            if not touches_edge(found.mask):
+            cut = touches_edge(found.mask)
+            if not cut:
                 break
+        elif cut:
+            # what does not fit into any grid is a leak
+            result = None
+            break
     # thick slices break a surface into steps that are no edges
     if len(points) > 1 or _thick(ready):
         return result
