@@ -20,7 +20,9 @@ _NEARLY = 0.8
 _ALL_AROUND = 0.91
 # share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
 # hull that such a body fills
-_EMBEDDED, _BODY = 0.6, 0.6
+_EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.95
+# growth from one threshold to the next that is sudden, and how much less of its hull a leak fills
+_SUDDEN, _SHAPE_LOST = 2.2, 0.2
 # from which size parts of a lesion may be duller or hollow, and how wide a hollow is looked across
 _HOLLOW_MM3, _ACROSS_MM, _COMPACT = 300.0, 30.0, 0.8
 
@@ -95,34 +97,75 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     step = max(top - background, 1e-6)
     if step < max(2.5 * noise, 0.04 * background):
         return None
-    found, best = [], 0.0
     drop = max(0.15 * background, 3.0 * noise)
-    for share in _LEVELS[::-1]:
-        if share * step < 1.2 * noise:
-            break
+
+    def at(share):
         threshold = background + share * step
         mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm, thick)
-        if mask is None:
-            if found:
-                break
-            continue
-        candidate = Found(mask, threshold, boundary_contrast(image, mask))
-        # a sudden growth onto a blunter boundary is a leak, not the rest of the lesion
-        if found and mask.sum() > 2.2 * found[-1].mask.sum() and candidate.sharpness < 0.95 * best:
-            if candidate.sharpness < 0.5 * best or not _holds(
-                image, candidate, found[-1], spacing_mm, background, drop
-            ):
-                break
-            found, best = [], 0.0
-        found.append(candidate)
-        best = max(best, candidate.sharpness)
-        # lower thresholds only leak further
-        if found[-1].sharpness < 0.5 * best:
-            break
+        return None if mask is None else Found(mask, threshold, boundary_contrast(image, mask))
+
+    shares = [share for share in _LEVELS[::-1] if share * step >= 1.2 * noise]
+    found, best = _down_to_a_leak(image, at, shares, spacing_mm, background, drop)
     if not found:
         return None
     chosen = next(n for n in reversed(range(len(found))) if found[n].sharpness >= _NEARLY * best)
-    return _with_duller_parts(image, found, chosen, spacing_mm, background, drop)
+    result = _with_duller_parts(image, found, chosen, spacing_mm, background, drop)
+    below = [share for share in shares if background + share * step < result.threshold - 1e-6 * step]
+    return _body_of_specks(image, at, result, below, spacing_mm, background, drop)
+
+
+def _down_to_a_leak(image, at, shares, spacing_mm, background, drop):
+    """Objects of falling thresholds until one leaks, and the sharpness of the sharpest.
+
+    A sudden growth onto a blunter boundary is a leak, unless what was found so far is a speck within.
+    """
+    found, best = [], 0.0
+    for share in shares:
+        candidate = at(share)
+        if candidate is None:
+            if found:
+                break
+            continue
+        if found and candidate.mask.sum() > _SUDDEN * found[-1].mask.sum():
+            if candidate.sharpness >= 0.95 * best:
+                if _loses_shape(candidate, found[-1]):
+                    break
+            elif candidate.sharpness < 0.5 * best or not _holds(
+                image, candidate, found[-1], spacing_mm, background, drop
+            ):
+                break
+            else:
+                found, best = [], 0.0
+        found.append(candidate)
+        best = max(best, candidate.sharpness)
+        # lower thresholds only leak further
+        if candidate.sharpness < 0.5 * best:
+            break
+    return found, best
+
+
+def _body_of_specks(image, at, ragged, shares, spacing_mm, background, drop):
+    """In place of ragged specks the body that they are parts of: sound in shape, with an edge all around."""
+    mine = shapes.solidity(ragged.mask)
+    if mine >= _BODY:
+        return ragged
+    for share in shares:
+        item = at(share)
+        if item is None:
+            continue
+        if item.sharpness < 0.4 * ragged.sharpness:
+            break
+        shape = shapes.solidity(item.mask)
+        if shape < max(_BODY + 0.05, mine + 0.1):
+            continue
+        if star.edge_coverage(image, item.mask, spacing_mm, background, drop) >= _CLEAR:
+            return item
+    return ragged
+
+
+def _loses_shape(whole, part):
+    """Whether a round object has run into a neighbour that is as sharp or sharper: a sinus, another lesion."""
+    return shapes.solidity(whole.mask) < shapes.solidity(part.mask) - _SHAPE_LOST
 
 
 def _holds(image, whole, speck, spacing_mm, background, drop):

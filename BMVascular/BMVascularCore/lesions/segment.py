@@ -169,7 +169,7 @@ def _from_click(ready, name, label, point, max_radius_mm):
 def _from_place(ready, name, label, point, max_radius_mm):
     """Lesion, or the reason for none, of one image index."""
     coarse = _coarse(ready, [point], max_radius_mm)
-    return NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], max_radius_mm)
+    return coarse if isinstance(coarse, str) else _fine(ready, name, label, *coarse, [point], max_radius_mm)
 
 
 def _seen_before_contrast(ready, lesion):
@@ -228,7 +228,7 @@ def _united(parts):
 
 
 def _coarse(ready, points, max_radius_mm):
-    """Object on a small grid, on a large one when it does not fit."""
+    """Object on a small grid, on a large one when it does not fit, or the reason for none."""
     result, cut = None, False
     for reach_mm, spacing in _COARSE:
         if result is not None and reach_mm > 2.7 * max_radius_mm:
@@ -251,9 +251,9 @@ def _coarse(ready, points, max_radius_mm):
             result = None
             break
     # thick slices break a surface into steps that are no edges
-    if len(points) > 1 or _thick(ready):
-        return result
-    return closed_instead(ready, points[0], result, max_radius_mm)
+    if len(points) == 1 and not _thick(ready):
+        result = closed_instead(ready, points[0], result, max_radius_mm)
+    return result or (steady.LEAK if cut else NOTHING)
 
 
 def _thick(ready):
@@ -262,6 +262,11 @@ def _thick(ready):
 
 # below this many voxels across, the edge voxels decide the volume
 _RESOLVED_VOXELS = 8.0
+# up to this slice thickness, or over so many slices, voxels are found that hold nothing but the lesion;
+# without one its intensity is not known, and what is shared out by intensity comes out too large
+_THIN_MM, _SLICES_FOR_A_WHOLE_ONE = 2.5, 3.0
+# below so many slices across, a lesion's size is a guess
+_SLICES_TO_MEASURE = 2.0
 
 # tumours fill more of their convex hull than this, sinuses with their branches and gyri less
 _RAGGED = 0.6
@@ -275,7 +280,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)
     grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
     # a cubic keeps the height of small lesions; across thick slices it would ring
-    order = 3 if max(ready.t1c.geometry.spacing_mm) <= 2.5 else 1
+    order = 3 if max(ready.t1c.geometry.spacing_mm) <= _THIN_MM else 1
     image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.reach)
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
@@ -288,8 +293,9 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         return NOTHING
     corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
     shares = None
-    size_mm = (6.0 * mask.sum() * spacing**3 / np.pi) ** (1 / 3)
-    if size_mm < _RESOLVED_VOXELS * max(ready.t1c.geometry.spacing_mm):
+    size_mm, slice_mm = shapes.diameter_mm(mask, spacing), max(ready.t1c.geometry.spacing_mm)
+    whole_slice = slice_mm <= _THIN_MM or size_mm >= _SLICES_FOR_A_WHOLE_ONE * slice_mm
+    if size_mm < _RESOLVED_VOXELS * slice_mm and whole_slice:
         inside = outside + (level - outside) / share
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
         if not thick:
@@ -307,6 +313,8 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         (high_level - low_level) / ready.noise,
         shares=shares,
     )
+    if slice_mm > _THIN_MM and size_mm < _SLICES_TO_MEASURE * slice_mm:
+        lesion.reasons.append(f"small for slices of {slice_mm:.1f} mm: its size is uncertain")
     return judge(lesion, image, mask, spacing, tissue)
 
 

@@ -75,6 +75,11 @@ def nearest_true(mask, point, reach):
     return tuple(int(v) for v in near[best]) if away[best] <= reach**2 else None
 
 
+def diameter_mm(mask, spacing_mm):
+    """Diameter of the ball of the same volume."""
+    return float((6.0 * mask.sum() * spacing_mm**3 / np.pi) ** (1 / 3))
+
+
 def solidity(mask):
     """Share of its convex hull that a mask fills (1 where it is too small or flat to tell)."""
     points = np.argwhere(mask & ~ndimage.binary_erosion(mask))
