@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.lesions import grow, partial, refine, shapes, star, steady
@@ -267,6 +268,8 @@ _RESOLVED_VOXELS = 8.0
 _THIN_MM, _SLICES_FOR_A_WHOLE_ONE = 2.5, 3.0
 # below so many slices across, a lesion's size is a guess
 _SLICES_TO_MEASURE = 2.0
+# share of the surface that the end of the reach may cut
+_AT_SKULL = 0.1
 
 # tumours fill more of their convex hull than this, sinuses with their branches and gyri less
 _RAGGED = 0.6
@@ -315,6 +318,10 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     )
     if slice_mm > _THIN_MM and size_mm < _SLICES_TO_MEASURE * slice_mm:
         lesion.reasons.append(f"small for slices of {slice_mm:.1f} mm: its size is uncertain")
+    if ready.reach is not ready.head:
+        skin = ndimage.binary_dilation(mask) & ~mask
+        if (skin & ~allowed).sum() > _AT_SKULL * skin.sum():
+            lesion.reasons.append("goes on into dura or skull")
     return judge(lesion, image, mask, spacing, tissue)
 
 
