@@ -64,6 +64,11 @@ def background_level(values, level):
     return float((edges[best] + edges[best + 1]) / 2)
 
 
+def full_edge(background, noise):
+    """Drop of intensity that counts as an edge."""
+    return max(0.15 * background, 3.0 * noise)
+
+
 def brightest_tissue(image, around, background):
     """Upper quartile of unenhanced tissue: white matter, the brightest of it on T1c.
 
@@ -97,7 +102,7 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     step = max(top - background, 1e-6)
     if step < max(2.5 * noise, 0.04 * background):
         return None
-    drop = max(0.15 * background, 3.0 * noise)
+    drop = full_edge(background, noise)
 
     def at(share):
         threshold = background + share * step

@@ -9,7 +9,8 @@ _ROUNDS, _ROUNDS_THICK = 3, 5
 # of the way from the surroundings to the lesion
 SHARE = 0.5
 # thick slices blur slanted edges, and readers follow the outer part of that slope on tumours of many slices
-# (slices across: share); on few slices that would count the blur as lesion
+# (slices across: share); on few slices that would count the blur as lesion. The .35 rests on the two foci of
+# one real tumour of 6.5 mm slices (the reader's outline) and on simulated slices of 5 mm, no more
 _SLICES, _SHARES_THICK = (3.0, 4.0), (0.5, 0.35)
 
 

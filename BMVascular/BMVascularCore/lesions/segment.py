@@ -230,7 +230,7 @@ def _united(parts):
 
 def _coarse(ready, points, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit, or the reason for none."""
-    result, cut = None, False
+    result, edge_seen, leak = None, 1.0, False
     for reach_mm, spacing in _COARSE:
         if result is not None and reach_mm > 2.7 * max_radius_mm:
             break
@@ -242,24 +242,29 @@ def _coarse(ready, points, max_radius_mm):
         found = grow.find_object(
             image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
         )
+        if found is None and result is not None:
+            # no wider grid holds it: a leak, unless the grid cuts but a strand of it
+            leak = edge_seen < _EDGE_OF_WHAT_IS_CUT
+            break
         if found is not None:
             result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
-            cut = touches_edge(found.mask)
-            if not cut:
+            if not touches_edge(found.mask):
                 break
-        elif cut:
-            # what does not fit into any grid is a leak
-            result = None
-            break
+            drop = grow.full_edge(background, ready.noise)
+            edge_seen = star.edge_coverage(image, found.mask, spacing, background, drop)
+    result = None if leak else result
     # thick slices break a surface into steps that are no edges
     if len(points) == 1 and not _thick(ready):
         result = closed_instead(ready, points[0], result, max_radius_mm)
-    return result or (steady.LEAK if cut else NOTHING)
+    return result or (steady.LEAK if leak else NOTHING)
 
 
 def _thick(ready):
     return max(ready.t1c.geometry.spacing_mm) > 3.0
 
+
+# share of the surface that must show an edge where an object reaches the border of its grid
+_EDGE_OF_WHAT_IS_CUT = 0.85
 
 # below this many voxels across, the edge voxels decide the volume
 _RESOLVED_VOXELS = 8.0
@@ -348,9 +353,7 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     filled = shapes.solidity(mask)
     if filled < _RAGGED:
         lesion.reasons.append(f"ragged or branching: it fills {filled:.0%} of its hull")
-    away = shapes.distance_mm(mask, spacing_mm)
-    beside = image[(away > 1.2) & (away <= 4.0)]
-    if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
+    if _goes_on(lesion, image, mask, spacing_mm):
         lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")
     drop = 0.3 * (lesion.inside_level - lesion.outside_level)
     seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
@@ -362,6 +365,14 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     if lesion.reasons:
         lesion.confidence = "low"
     return lesion
+
+
+def _goes_on(lesion, image, mask, spacing_mm):
+    """Whether much of what lies beside an outline is as bright: around a speck look nearer and be stricter."""
+    near, far, most = (0.8, 2.5, 0.2) if shapes.diameter_mm(mask, spacing_mm) < 5.0 else (1.2, 4.0, 0.35)
+    away = shapes.distance_mm(mask, spacing_mm)
+    beside = image[(away > near) & (away <= far)]
+    return beside.size > 0 and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > most
 
 
 def _axes_mm(mask, spacing_mm):

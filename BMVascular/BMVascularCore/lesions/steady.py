@@ -18,6 +18,8 @@ _REST = 0.5
 _NEAR_MM, _DOUBT_MM = 1.5, 6.0
 # sizes (as ratios) from which two outlines differ
 _LARGER, _SMALLER = 1.3, 0.8
+# edge that a lesion of low confidence must show where the click itself gave nothing
+_FAINT_SEEN = 0.85
 # share of the smaller outline that the larger one must hold
 _HELD = 0.75
 # how much less of its hull the larger outline may fill, and from which ratio the smaller one has no shape
@@ -106,7 +108,8 @@ def thicker_place(ready, point, lesion):
     top = grow.brightest_near(image, allowed, [local], _SPACING_MM, background)
     if not isinstance(lesion, str):
         top = max(top, lesion.inside_level)
-    if top < 1.2 * background or top - background < 5.0 * ready.noise:
+    # where nothing was found the lesion may be faint
+    if top < (1.12 if isinstance(lesion, str) else 1.2) * background or top - background < 5.0 * ready.noise:
         return None
     # where an outline may be a leak, only what is clearly bright may lead to another one
     doubt = not isinstance(lesion, str) and in_doubt(ready, lesion)
@@ -167,7 +170,9 @@ def doubtful(edge_seen, volume_ml):
 def _better(ready, point, lesion, other):
     away = _away_mm(ready, point, other)
     if isinstance(lesion, str):
-        return away <= _NEAR_MM and other.confidence == "good"
+        # a faint one must hold the click and have an edge
+        faint = away == 0.0 and other.edge_seen >= _FAINT_SEEN
+        return away <= _NEAR_MM and (other.confidence == "good" or faint)
     if in_doubt(ready, lesion):
         smaller = other.fraction.sum() < _SMALLER * lesion.fraction.sum()
         return away <= _DOUBT_MM and smaller and other.edge_seen > lesion.edge_seen + 0.05
