@@ -18,6 +18,8 @@ _REST = 0.5
 _NEAR_MM, _DOUBT_MM = 1.5, 6.0
 # sizes (as ratios) from which two outlines differ
 _LARGER, _SMALLER = 1.3, 0.8
+# share of the larger outline's contrast by which surroundings differ
+_UNLIKE = 0.2
 # edge that a lesion of low confidence must show where the click itself gave nothing
 _FAINT_SEEN = 0.85
 # share of the smaller outline that the larger one must hold
@@ -183,7 +185,14 @@ def _better(ready, point, lesion, other):
     if _share_in(lesion, other) < _HELD:
         return False
     # a round body that loses its shape by what is added has run into a neighbour
-    return ratio > _SPECK or _solidity(other) > _solidity(lesion) - _SHAPE_LOST
+    speck = ratio > _SPECK and _lies_in(lesion, other)
+    return speck or _solidity(other) > _solidity(lesion) - _SHAPE_LOST
+
+
+def _lies_in(lesion, other):
+    """Whether what surrounds an outline is unlike what surrounds the other one: tumour or core, not brain."""
+    step = other.inside_level - other.outside_level
+    return abs(lesion.outside_level - other.outside_level) > _UNLIKE * step
 
 
 def _share_in(lesion, other):
