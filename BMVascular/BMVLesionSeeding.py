@@ -42,7 +42,8 @@ class BMVLesionSeeding(ScriptedLoadableModule):
         self.parent.contributors = ["The BMVascular contributors"]
         self.parent.helpText = _(
             "Click into a metastasis on the contrast-enhanced T1: its outline, compartments and measures appear. "
-            "Keys: S click mode, N next, P previous, A accept, F flag, U undo. Research use only."
+            "Keys: S click mode; L, I, E new lesion, include, exclude; N next, P previous, A accept, F flag, "
+            "U undo, Del delete, H hide outlines; K, J, C candidates. Research use only."
         )
         self.parent.acknowledgementText = _("Apache-2.0. Sizes follow RANO-BM; terms follow DICOM.")
 
@@ -109,6 +110,7 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         self._settling = self._timer(self.onSettle)
         self.ui.measureButton.connect("clicked(bool)", self.onMeasureAll)
         self.ui.compartmentsLabel.text = compartmentLegend()
+        self.ui.outlinesCheck.connect("toggled(bool)", self.onOutlines)
         self.shortcuts = Shortcuts(
             {
                 "S": self.clicks.onPlace,
@@ -121,7 +123,10 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
                 "F": self.lesions.onFlag,
                 "U": self.clicks.onUndo,
                 "Del": self.lesions.onDelete,
+                "H": lambda: self.ui.outlinesCheck.click(),
+                "J": self.candidates.onPrevious,
                 "K": self.candidates.onNext,
+                "C": self.candidates.onSeed,
             }
         )
 
@@ -179,6 +184,7 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         self.followUp.refresh()
         self.lesions.fill()
         self.logic.showCompartments3D(self.timepoint(), self._parameterNode.compartmentsIn3D)
+        self.logic.showOutlines(self.timepoint(), self.ui.outlinesCheck.checked)
 
     # -- what the sections share
 
@@ -262,6 +268,11 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
                 title = _("Measuring all lesions")
                 runTask(title, lambda progress: reading.settle(progress, everything=True))
         self.lesions.fill()
+
+    def onOutlines(self, shown):
+        """Show or hide everything over the slices, to see the image below."""
+        if self._parameterNode is not None:
+            self.logic.showOutlines(self.timepoint(), shown)
 
     def takeBack(self):
         """Take over what was edited elsewhere while the panel was closed."""
@@ -351,6 +362,14 @@ class BMVLesionSeedingLogic(ScriptedLoadableModuleLogic):
         begun = self.peek(timepoint)
         return begun.tableRows() if begun is not None else lesionNodes.readRows(slicer.mrmlScene, timepoint)
 
+    def colorOfLesion(self, timepoint, lesionId):
+        """Colour of a lesion's outline (r, g, b in 0..1), None where it has no segment."""
+        from BMVascularLib import lesionNodes, studyNodes
+
+        node = studyNodes.firstOf(slicer.mrmlScene, lesionNodes.LESIONS, timepoint)
+        segment = None if node is None else node.GetSegmentation().GetSegment(lesionId)
+        return None if segment is None else segment.GetColor()
+
     def seedNode(self, timepoint, t1cNode=None):
         """The point list of a time point; where there is none, one is made if a T1c node is given."""
         from BMVascularLib import lesionNodes, studyNodes
@@ -384,6 +403,15 @@ class BMVLesionSeedingLogic(ScriptedLoadableModuleLogic):
 
         node = studyNodes.firstOf(slicer.mrmlScene, lesionNodes.LESIONS, timepoint)
         lesionNodes.handOver(slicer.mrmlScene, node, lesionId, t1cNode)
+
+    def showOutlines(self, timepoint, shown):
+        """Show or hide lesions and compartments in the slice views; 3D stays."""
+        from BMVascularLib import lesionNodes, studyNodes
+
+        for role in (lesionNodes.LESIONS, lesionNodes.COMPARTMENT_ROLE):
+            node = studyNodes.firstOf(slicer.mrmlScene, role, timepoint)
+            if node is not None and node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility2D(shown)
 
     def showCompartments3D(self, timepoint, shown):
         """Make or remove the surfaces of the compartments."""

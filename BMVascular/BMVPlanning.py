@@ -19,10 +19,13 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+from BMVascularLib.planningFusionLogic import PlanningFusionLogic
 from BMVascularLib.planningReview import PlanningReviewLogic
 from BMVascularLib.widgets.panel import PanelLifeCycle
-from BMVascularLib.widgets.planningDose import DoseSection, ExportSection, OrgansSection, SelfTestSection
+from BMVascularLib.widgets.planningDose import DoseSection
+from BMVascularLib.widgets.planningExport import ExportSection, SelfTestSection
 from BMVascularLib.widgets.planningFuse import FuseSection
+from BMVascularLib.widgets.planningOrgans import OrgansSection
 from BMVascularLib.widgets.planningTargets import TargetsSection
 
 
@@ -105,6 +108,7 @@ class BMVPlanningWidget(
         VTKObservationMixin.__init__(self)
         self._connecting = False
         self._shown = None
+        self._t1c = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -118,7 +122,6 @@ class BMVPlanningWidget(
         self.setupDose()
         self.setupExport()
         self.setupSelfTest()
-        self.ui.t1cSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onT1cChanged)
 
     def setParameterNode(self, node):
         """While the form takes over the values, no view changes."""
@@ -126,6 +129,7 @@ class BMVPlanningWidget(
         self._shown = None
         try:
             super().setParameterNode(node)
+            self._t1c = node.t1cVolume if node is not None else None
         finally:
             self._connecting = False
 
@@ -151,17 +155,16 @@ class BMVPlanningWidget(
         """Empty selections are filled by role; a choice is never replaced."""
         self.logic.fillByRole(self._parameterNode)
 
-    def onT1cChanged(self, node=None):
-        """Another time point brings its own lesions."""
-        p = self._parameterNode
-        if p is not None and node is not None and not self._connecting:
-            p.lesions = self.logic.lesionsFor(node, p.lesions)
-
     def refresh(self, caller=None, event=None):
         """Only what a change of the selections concerns; sliders do not rebuild the tables."""
         p = self._parameterNode
         if p is None:
             return
+        if p.t1cVolume is not self._t1c and not self._connecting:
+            # after the parameter node knows the choice: written earlier, the selector would spring back
+            self._t1c = p.t1cVolume
+            if self._t1c is not None:
+                p.lesions = self.logic.lesionsFor(self._t1c, p.lesions)
         chosen = tuple(
             node.GetID() if node is not None else ""
             for node in (p.ctVolume, p.t1cVolume, p.lesions, p.organs, p.dose)
@@ -180,7 +183,7 @@ class BMVPlanningWidget(
         self.updateExport()
 
 
-class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
+class BMVPlanningLogic(PlanningFusionLogic, PlanningReviewLogic, ScriptedLoadableModuleLogic):
     """The planning part without its panel: usable from scripts. Takes nodes and plain values.
 
     ``registerWith`` and ``measureWith`` take the place of Core's registration and check where they are set.
@@ -208,135 +211,13 @@ class BMVPlanningLogic(PlanningReviewLogic, ScriptedLoadableModuleLogic):
         p.dose = p.dose or firstOf(scene, "dose")
 
     def lesionsFor(self, t1c, current):
-        """Lesions of the time point of a T1c; the present ones where the T1c has no time point."""
+        """Lesions of the time point of a T1c; the present ones where it or they have no time point."""
         from BMVascularLib.studyNodes import firstOf, timepointOf
 
         timepoint = timepointOf(t1c)
-        return firstOf(slicer.mrmlScene, "lesions", timepoint) if timepoint else current
-
-    # -- fusion
-
-    def fusion(self, t1c):
-        """The transform that carries a T1c into CT space, None before the fusion."""
-        from BMVascularLib.planningNodes import fusionOf
-        from BMVascularLib.studyNodes import timepointOf
-
-        return fusionOf(slicer.mrmlScene, timepointOf(t1c)) if t1c is not None else None
-
-    def fusionFacts(self, t1c):
-        """Verdict, reasons and numbers of the fusion of a T1c; empty before it."""
-        from BMVascularLib.planningNodes import fusionFacts
-
-        return fusionFacts(self.fusion(t1c))
-
-    def verdictText(self, facts):
-        """Verdict in words."""
-        from BMVascularLib.planningFusion import verdictText
-
-        return verdictText(facts)
-
-    def residualRows(self, t1c):
-        """Expected fusion error at each lesion, mm."""
-        from BMVascularLib import planningFusion, planningNodes
-        from BMVascularLib.studyNodes import timepointOf
-        from BMVascularLib.tables import rowsOfTable
-
-        if self.fusion(t1c) is None:
-            return []
-        node = planningNodes.tableOf(slicer.mrmlScene, planningFusion.RESIDUALS, timepointOf(t1c))
-        rows = rowsOfTable(node) if node is not None else []
-        numbers = ("expected_error_mm", "upper_mm")
-        return [row | {key: float(row[key]) if row[key] else None for key in numbers} for row in rows]
-
-    def fuse(self, ct, t1c, lesions, progress=None, start=None, ageDays=None):
-        """Register; see :func:`BMVascularLib.planningFusion.fuse`."""
-        from BMVascularLib import planningFusion
-
-        register = {"register": self.registerWith} if self.registerWith is not None else {}
-        return planningFusion.fuse(
-            slicer.mrmlScene, ct, t1c, lesions, progress=progress, start=start, ageDays=ageDays, **register
-        )
-
-    def startOfFusion(self, t1c, ctLandmarks, t1cLandmarks, here):
-        """Where the search starts: landmarks, the present place, or None for the whole search."""
-        from BMVascularLib import planningFusion
-
-        if ctLandmarks is not None:
-            return planningFusion.startOfLandmarks(slicer.mrmlScene, t1c, ctLandmarks, t1cLandmarks)[0]
-        return planningFusion.startHere(slicer.mrmlScene, t1c) if here else None
-
-    def check(self, ct, t1c, lesions, given=None, path="", progress=None, ageDays=None):
-        """Check a given transform and use it; see :func:`BMVascularLib.planningFusion.check`."""
-        from BMVascularLib import planningFusion
-
-        measure = {"measure": self.measureWith} if self.measureWith is not None else {}
-        return planningFusion.check(
-            slicer.mrmlScene, ct, t1c, lesions, given, path, progress=progress, ageDays=ageDays, **measure
-        )
-
-    def accept(self, t1c, looked):
-        """Record what was looked at; see :func:`BMVascularLib.planningFusion.accept`."""
-        from BMVascularLib.planningFusion import accept
-
-        return accept(slicer.mrmlScene, t1c, looked)
-
-    def acceptanceRows(self, t1c):
-        """Rows of the acceptance table."""
-        from BMVascularLib.planningFusion import acceptance
-        from BMVascularLib.studyNodes import timepointOf
-
-        return acceptance(slicer.mrmlScene, timepointOf(t1c)) if self.fusion(t1c) is not None else []
-
-    # -- views
-
-    def showPair(self, background, foreground, opacity):
-        """One volume over another in every slice view."""
-        from BMVascularLib.planningViews import showPair
-
-        showPair(slicer.mrmlScene, background, foreground, opacity)
-
-    def setOpacity(self, opacity):
-        """Opacity of the upper volume."""
-        from BMVascularLib.planningViews import setOpacity
-
-        setOpacity(slicer.mrmlScene, opacity)
-
-    def jumpToLesion(self, lesions, name):
-        """Centre the slice views on a lesion."""
-        from BMVascularLib.planningNodes import centresRas
-        from BMVascularLib.planningViews import jumpTo
-
-        centre = centresRas(lesions).get(name)
-        if centre is not None:
-            jumpTo(slicer.mrmlScene, centre)
-
-    def showCheckerboard(self, ct, t1c, squareMm):
-        """Make and show the checkerboard."""
-        from BMVascularLib.planningViews import addCheckerboard
-
-        node = addCheckerboard(slicer.mrmlScene, ct, t1c, squareMm)
-        self.showPair(node, None, 0.0)
-        return node
-
-    def spyGlass(self, ct, t1c):
-        """Make and show the spy-glass."""
-        from BMVascularLib.planningViews import SpyGlass
-
-        glass = SpyGlass(slicer.mrmlScene, ct, t1c)
-        self.showPair(glass.node, None, 0.0)
-        return glass
-
-    def showBoneEdges(self, ct):
-        """Make and show the bone edges of the CT."""
-        from BMVascularLib.planningViews import addBoneEdges
-
-        return addBoneEdges(slicer.mrmlScene, ct)
-
-    def removeDerived(self, *roles):
-        """Remove what is shown only."""
-        from BMVascularLib.planningNodes import removeRole
-
-        removeRole(slicer.mrmlScene, *roles)
+        if not timepoint or (current is not None and not timepointOf(current)):
+            return current
+        return firstOf(slicer.mrmlScene, "lesions", timepoint)
 
     # -- targets
 

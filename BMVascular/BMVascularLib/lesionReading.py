@@ -11,6 +11,7 @@ import numpy as np
 
 from BMVascularCore.errors import BMVascularError, InputError
 from BMVascularCore.lesions import Seed, prepare
+from BMVascularCore.lesions.same_head import refuse_ct
 from BMVascularCore.progress import silent
 from BMVascularLib import lesionNodes, studyNodes
 from BMVascularLib.lesionEdits import EXCLUDE, LesionEdits
@@ -20,7 +21,8 @@ from BMVascularLib.segments import reviewState, segmentIds, setReviewState
 from BMVascularLib.tables import rowsOfTable, setTable
 
 NEW, INCLUDE = "new", "include"
-_MOST_UNDO = 50
+# states share what did not change, so that a step costs little
+_MOST_UNDO = 300
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class LesionReading(LesionEdits):
             for role, node in self.images.items()
             if node is not None
         }
+        refuse_ct(volumes)
         ready = prepare(
             volumes["T1c"], volumes.get("T1"), volumes.get("FLAIR"), volumes.get("SWI"), progress=progress
         )

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from BMVascularCore.errors import Cancelled, InputError
 from BMVascularCore.lesions import Lesion, measure_lesions, segment_one
+from BMVascularCore.lesions.anatomy import find_anatomy
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.model import OEDEMA
 from BMVascularCore.lesions.segment import check_seed, merge_labels, share_overlaps
@@ -246,8 +247,22 @@ class LesionSession:
         for lesionId, row in self._measure(lost, codes, owner).items():
             known = self.rows.get(lesionId, row)
             self.rows[lesionId] = {**known, **{key: row[key] for key in OEDEMA_KEYS}}
+        self._keepFromVentricles(set(self.rows) - set(done))
         self.stale -= set(done)
         return done
+
+    def _keepFromVentricles(self, ids):
+        """Rows measured before a dark core was outlined may have taken it for a ventricle."""
+        if not ids:
+            return
+        place = find_anatomy(self.ready, self.labels.array > 0)
+        for lesionId in ids & set(self.entries):
+            corner, mask = self.mask(lesionId)
+            known = self.rows[lesionId].get("distance_to_ventricle_mm")
+            if known is None or not mask.any():
+                continue
+            now_mm = place.nearest_mm(np.argwhere(mask) + np.asarray(corner), "to_ventricle_mm")
+            self.rows[lesionId] = {**self.rows[lesionId], "distance_to_ventricle_mm": now_mm}
 
     def _split(self, ids, progress):
         """New parts of some lesions; returns the others whose oedema is now counted for these."""

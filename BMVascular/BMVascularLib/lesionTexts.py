@@ -2,28 +2,37 @@
 
 # key, heading, tooltip of the column
 COLUMNS = (
-    ("name", "Name", "Double-click to change it."),
-    ("where", "Where", "Side of the midline, and depth of the centre below the surface of the head in mm."),
-    ("volume", "mL", "Volume from the sub-voxel boundary, mL."),
+    ("name", "Name", "Double-click to change it. The square has the colour of the outline."),
+    (
+        "where",
+        "Where",
+        "Side of the midline (R right, L left); least distance from the brain's outer surface, or periventricular within 5 mm of a "
+        "ventricle. Lobes are not named: that needs an atlas.",
+    ),
+    (
+        "volume",
+        "mL",
+        "Volume from the sub-voxel boundary, mL. A question mark: low confidence, the reasons stand below the table.",
+    ),
     ("size", "mm", "Longest diameter in an axial plane x its perpendicular (RANO-BM), mm."),
     ("parts", "Parts mL", "Enhancing part / non-enhancing core / oedema, mL. – where not measurable."),
-    ("confidence", "Conf.", "How far the outline can be trusted; the reasons stand below the table."),
     ("review", "Review", "How far a person has looked at it."),
 )
 REVIEW = {"NotStarted": "new", "InProgress": "open", "Completed": "accepted", "Flagged": "flagged"}
+# key, words, unit, digits that mean something
 _DETAILS = (
-    ("volume_ml", "volume", "mL"),
-    ("longest_diameter_mm", "longest diameter", "mm"),
-    ("perpendicular_diameter_mm", "perpendicular", "mm"),
-    ("enhancing_ml", "enhancing", "mL"),
-    ("core_ml", "core", "mL"),
-    ("haemorrhage_ml", "haemorrhage", "mL"),
-    ("oedema_ml", "oedema", "mL"),
-    ("rim_thickness_mm", "rim", "mm"),
-    ("contrast_enhancement_ratio", "enhancement ratio", ""),
-    ("sphericity", "sphericity", ""),
-    ("distance_to_cortex_mm", "from the brain's surface", "mm"),
-    ("distance_to_ventricle_mm", "from the ventricles", "mm"),
+    ("volume_ml", "volume", "mL", 3),
+    ("longest_diameter_mm", "longest diameter", "mm", 2),
+    ("perpendicular_diameter_mm", "perpendicular", "mm", 2),
+    ("enhancing_ml", "enhancing", "mL", 3),
+    ("core_ml", "core", "mL", 3),
+    ("haemorrhage_ml", "haemorrhage", "mL", 3),
+    ("oedema_ml", "oedema", "mL", 3),
+    ("rim_thickness_mm", "rim", "mm", 2),
+    ("contrast_enhancement_ratio", "enhancement ratio", "", 3),
+    ("sphericity", "sphericity", "", 3),
+    ("distance_to_cortex_mm", "from the brain's surface", "mm", 2),
+    ("distance_to_ventricle_mm", "from the ventricles", "mm", 2),
 )
 
 
@@ -59,19 +68,37 @@ def short(value, digits=3):
     return f"{found:.1f}" if abs(found) < 10 else f"{found:.0f}"
 
 
+# nearer to a ventricle than this is called periventricular, nearer to the brain's surface superficial
+_PERIVENTRICULAR_MM, _SUPERFICIAL_MM = 5.0, 3.0
+_SIDES = {"right": "R", "left": "L"}
+
+
 def cellsOf(row):
-    """Texts of a table row, in the order of :data:`COLUMNS`."""
-    depth, side = number(row.get("depth_below_head_surface_mm")), row.get("side") or ""
+    """Texts of a table row, by the keys of :data:`COLUMNS`."""
     length, width = number(row.get("longest_diameter_mm")), number(row.get("perpendicular_diameter_mm"))
+    doubt = " ?" if row.get("confidence") == "low" else ""
     return {
         "name": row["name"],
-        "where": f"{side} {depth:.0f}".strip() if depth is not None else side or "–",
-        "volume": short(row.get("volume_ml")),
+        "where": placeWords(row) or "–",
+        "volume": short(row.get("volume_ml")) + doubt,
         "size": "–" if length is None else f"{length:.0f}" + (f"×{width:.0f}" if width is not None else ""),
         "parts": "/".join(short(row.get(key), 2) for key in ("enhancing_ml", "core_ml", "oedema_ml")),
-        "confidence": row.get("confidence") or "–",
         "review": REVIEW.get(row.get("review"), row.get("review") or "–"),
     }
+
+
+def placeWords(row):
+    """Where a lesion lies in few words: only what distances and the side tell, '' where nothing does."""
+    cortex, ventricle = number(row.get("distance_to_cortex_mm")), number(row.get("distance_to_ventricle_mm"))
+    head = number(row.get("depth_below_head_surface_mm"))
+    words = [_SIDES.get(row["side"], row["side"])] if row.get("side") else []
+    if ventricle is not None and ventricle <= _PERIVENTRICULAR_MM and (cortex is None or cortex > ventricle):
+        words.append("periventricular")
+    elif cortex is not None:
+        words.append("superficial" if cortex <= _SUPERFICIAL_MM else f"{cortex:.0f} mm deep")
+    elif head is not None:
+        words.append(f"{head:.0f} mm below skin")
+    return " ".join(words)
 
 
 def _where(row):
@@ -84,13 +111,13 @@ def _where(row):
 def detailOf(row):
     """Sentences about one lesion: what was measured, and what could not be, and why."""
     parts = []
-    for key, words, unit in _DETAILS:
+    for key, words, unit, digits in _DETAILS:
         value = number(row.get(key))
         if value is None:
             continue
         error = number(row.get("volume_se_ml")) if key == "volume_ml" else None
-        text = short(value) + (f" ± {short(error)}" if error is not None else "")
-        parts.append(f"{words} {text} {unit}".strip())
+        spread = "" if error is None else f" (standard error {short(error)})"
+        parts.append(f"{words} {short(value, digits)} {unit}{spread}".strip())
     notes = row.get("notes") or ""
     edited = "outline drawn by hand; " if str(row.get("edited")) == "True" and "by hand" not in notes else ""
     where = _where(row)

@@ -14,6 +14,7 @@ from BMVascularLib.volumes import geometryOfNode, volumeOfNode
 EARLIER = "BMVascular.EarlierTimePoint"
 COLUMNS = (
     "identity", "earlier", "later", "status", "distance_mm", "overlap", "decision", "earlier_ids", "later_ids",
+    "reasons",
 )  # fmt: skip
 PROPOSED, LOOK, CONFIRMED = "proposed", "look", "confirmed"
 
@@ -56,7 +57,7 @@ def matchTimepoints(scene, earlier, later, progress):
     found = register_rigid(
         volumeOfNode(sides[0]["t1c"]), volumeOfNode(sides[1]["t1c"]), progress=share_of(progress, 0.0, 0.9)
     )
-    identities = {n: sides[0]["identities"][n] or name for n, name in sides[0]["names"].items()}
+    identities = _identities(sides[0])
     matches = match_lesions(sides[0]["labels"], sides[1]["labels"], found.transform, identities)
     progress(0.95, "matches")
     certain = found.verdict != "fail"
@@ -81,6 +82,15 @@ def _side(scene, timepoint):
     return {"labels": labels, "names": names, "ids": ids, "identities": identities, "t1c": t1c}
 
 
+def _identities(side):
+    """Id of each earlier lesion: the one it has, else its name where no other lesion has that as id."""
+    given = {n: identity for n, identity in side["identities"].items() if identity}
+    for n, name in side["names"].items():
+        if n not in given:
+            given[n] = _freeIdentity(name, set(given.values()))
+    return given
+
+
 def _row(match, sides, certain):
     before, after = match.previous, match.current
     return {
@@ -93,6 +103,7 @@ def _row(match, sides, certain):
         "decision": PROPOSED if certain and match.certain else LOOK,
         "earlier_ids": " ".join(sides[0]["ids"][n] for n in before),
         "later_ids": " ".join(sides[1]["ids"][n] for n in after),
+        "reasons": "; ".join(match.reasons),
     }
 
 
@@ -172,6 +183,7 @@ def _withLater(row, laterIds, names, decision):
         "distance_mm": "",
         "overlap": "",
         "decision": decision,
+        "reasons": "",
     }
 
 

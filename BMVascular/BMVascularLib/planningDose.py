@@ -1,114 +1,37 @@
-"""Organs and dose in the scene: import, distances, constraint rows, plan review, dose of the habitats."""
+"""Dose in the scene: import, prescription, plan review, comparison, handing over to SlicerRT."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.planning.compare import COLUMNS as COMPARED
 from BMVascularCore.planning.dose import dose_of_volume, read_dose
-from BMVascularCore.planning.oar import surface_distances
-from BMVascularCore.planning.plan_tables import NOT_ORGANS, biological_doses, constraints_of_plan
-from BMVascularCore.planning.planes import self_crossing
-from BMVascularCore.planning.rasterise import mask_of_contours
+from BMVascularCore.planning.plan_tables import biological_doses
 from BMVascularCore.planning.review import COLUMNS, review_plan
-from BMVascularCore.planning.sampling import sample_mask, sample_structure
-from BMVascularCore.planning.structures import StructureSet, read_structures
+from BMVascularCore.planning.structures import StructureSet
 from BMVascularLib import display
-from BMVascularLib.planningNodes import lesionMasks, putTable, structuresOfNode, tableOf
+from BMVascularLib.planningNodes import frameOf, putTable, structuresOfNode, tableOf
+from BMVascularLib.planningOrgans import FRAME
 from BMVascularLib.planningTargets import reviewStructures as targetStructures
 from BMVascularLib.planningTargets import rows as targetRows
-from BMVascularLib.segments import orientedImageOfArray, segmentIds, terminologyEntry
-from BMVascularLib.studyNodes import factsOf, setFacts, setRole, timepointOf
+from BMVascularLib.scene import hierarchyItem, subjectHierarchy
+from BMVascularLib.segments import segmentIds
+from BMVascularLib.studyNodes import PLANNING, factsOf, setFacts, setRole, timepointOf
+from BMVascularLib.tables import rowsOfTable
 from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
 
-KIND, FRAME = "BMVascular.Kind", "BMVascular.frame_of_reference_uid"
-COMPARISON = "plan comparison"
-DISTANCE_COLUMNS = ("lesion", "distance_mm", "nearest_lesion")
-
-
-def importStructures(scene, path, ct, timepoint=""):
-    """Add the structures of a file as a segmentation with the role ``organs``.
-
-    Parameters
-    ----------
-    ct : vtkMRMLScalarVolumeNode
-        Contours are shown on its grid; the dose review takes the contours themselves.
-
-    Returns
-    -------
-    node : vtkMRMLSegmentationNode
-    structures : BMVascularCore.planning.structures.StructureSet
-
-    Raises
-    ------
-    InputError
-        Unreadable, another frame of reference than the CT, or nothing drawn.
-    """
-    found = read_structures(path)
-    frame = factsOf(ct).get("frame_of_reference_uid") if ct is not None else None
-    if frame and found.frame_of_reference_uid and frame != found.frame_of_reference_uid:
-        raise InputError(
-            "was drawn on another scan (its frame of reference is not that of the planning CT)",
-            Path(path).name,
-            "Give the structure set of this CT.",
-        )
-    drawn = [structure for structure in found.structures if not structure.empty]
-    if not drawn:
-        raise InputError("holds no drawn structure", Path(path).name, "Draw the organs and export again.")
-    if ct is None and found.from_contours:
-        raise InputError("contours need the planning CT", Path(path).name, "Choose the planning CT first.")
-    masks = [_maskOf(structure, ct) for structure in drawn]
-    for structure, mask in zip(drawn, masks, strict=True):
-        if structure.contours and self_crossing(structure.contours):
-            found.warnings.append(f"{structure.name}: a contour crosses itself, the even-odd rule decides")
-        if not mask.array.any():
-            found.warnings.append(f"{structure.name}: lies outside the planning CT, left out")
-    if not any(mask.array.any() for mask in masks):
-        raise InputError(
-            "lies outside the planning CT", Path(path).name, "Give the structure set of this CT."
-        )
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
-    node.CreateDefaultDisplayNodes()
-    used = set()
-    for n, (structure, mask) in enumerate(zip(drawn, masks, strict=True)):
-        if mask.array.any():
-            # where a file gives several structures one colour, the chart could not tell them apart
-            repeated = structure.colour is not None and tuple(structure.colour) in used
-            used.add(tuple(structure.colour or ()))
-            _addSegment(node, replace(structure, colour=None) if repeated else structure, mask, n)
-    setRole(node, "organs", timepoint, "imported")
-    if found.frame_of_reference_uid:
-        node.SetAttribute(FRAME, found.frame_of_reference_uid)
-    display.showSegmentation(node, width=1, opacity3d=0.35)
-    return node, found
-
-
-def _maskOf(structure, ct):
-    if structure.mask is not None:
-        return structure.mask
-    return mask_of_contours(structure.contours, geometryOfNode(ct), structure.name)
-
-
-def _addSegment(node, structure, mask, number):
-    import slicer
-
-    from BMVascularCore.planning.roi_names import colour_of
-
-    segment = slicer.vtkSegment()
-    segment.SetName(structure.name)
-    colour = structure.colour or colour_of(structure.kind or "ORGAN", number)
-    segment.SetColor(*[c / 255.0 for c in colour])
-    segment.SetTag(KIND, structure.kind or "ORGAN")
-    segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry("mass"))
-    image = orientedImageOfArray(mask.array.astype(np.uint8), mask.geometry)
-    segment.AddRepresentation("Binary labelmap", image)
-    node.GetSegmentation().AddSegment(segment, f"organ_{number + 1:02d}")
+COMPARISON, HABITATS = "plan comparison", "habitat dose"
+CONVENTIONS = "BMVascular.Conventions"
 
 
 def importDose(scene, path, ct=None):
     """Add the dose of a file as a volume in Gy with the role ``dose``.
+
+    Returns
+    -------
+    node : vtkMRMLScalarVolumeNode
+    warnings : list of str
+        What the reader has to say.
 
     Raises
     ------
@@ -116,7 +39,7 @@ def importDose(scene, path, ct=None):
         Not the absolute dose of a whole plan, of another scan than the CT, or beside it.
     """
     found = read_dose(path)
-    frame = factsOf(ct).get("frame_of_reference_uid") if ct is not None else None
+    frame = frameOf(ct) if ct is not None else ""
     if frame and found.frame_of_reference_uid and frame != found.frame_of_reference_uid:
         raise InputError(
             "was computed on another scan (its frame of reference is not that of the planning CT)",
@@ -130,7 +53,7 @@ def importDose(scene, path, ct=None):
     setFacts(node, {"frame_of_reference_uid": found.frame_of_reference_uid, "modality": "RTDOSE"})
     display.showMap(node, 0.0, found.maximum_gy, "Dose", threshold=0.1 * found.maximum_gy)
     display.addColorLegend(node, "Dose", "Gy")
-    return node
+    return node, found.warnings
 
 
 def _meets(one, other):
@@ -154,58 +77,6 @@ def doseGrid(node, unit="Gy"):
     volume = volumeOfNode(node, copy=False)
     volume.meta.update(factsOf(node))
     return dose_of_volume(volume, unit.lower())
-
-
-def distanceRows(lesions, organs):
-    """Surface distances in mm: one row a lesion, one column an organ, then the nearest other lesion.
-
-    Returns
-    -------
-    rows : list of dict
-    names : list of str
-        Of the organs, in order.
-    """
-    masks = {name: sample_mask(mask.array, mask.geometry) for _, name, mask in lesionMasks(lesions)}
-    structures = [s for s in structuresOfNode(organs) if s.kind not in NOT_ORGANS] \
-        if organs is not None else []  # fmt: skip
-    drawn = {s.name: sample_structure(s) for s in structures if not s.empty}
-    rows = {name: {"lesion": name} for name in masks}
-    for found in surface_distances(masks, drawn):
-        rows[found.lesion][found.organ] = round(found.distance_mm, 1)
-    for found in surface_distances(masks, masks):
-        row = rows[found.lesion]
-        if found.distance_mm < row.get("distance_mm", np.inf):
-            row |= {"distance_mm": round(found.distance_mm, 1), "nearest_lesion": found.organ}
-    return list(rows.values()), list(drawn)
-
-
-def constraintRows(fractions, names, dvhs=()):
-    """Constraint rows of a fractionation for the organs present, with the value reached where there is a dose.
-
-    Parameters
-    ----------
-    fractions : int
-    names : list of str
-        Structures present.
-    dvhs : list of Dvh
-    """
-    found = constraints_of_plan(dvhs, fractions, names)
-    return [_constraintRow(row) for row in found]
-
-
-def _constraintRow(row):
-    unit = "Gy" if row.get("limit_gy") is not None else "mL"
-    value = row.get("value_gy", row.get("value_ml"))
-    return {
-        "structure": row["structure"],
-        "metric": row["metric"],
-        "limit": f"< {row.get('limit_gy', row.get('limit_ml'))} {unit}",
-        "value": None if value is None or value != value else f"{value:.2f} {unit}",
-        "within": {True: "within", False: "above"}.get(row["within"]),
-        "kind": row["kind"],
-        "source": f"{row['source']}, {row['year']}",
-        "verified": "verified" if row["verified"] else "unverified",
-    }
 
 
 def parsePrescription(text, targets):
@@ -310,7 +181,8 @@ def review(scene, dose, structures, prescription, brain, timepoint, progress):
     prescription = _ofStructures(prescription, structures)
     found = review_plan(dose, structures, prescription, brain or None, progress=progress)
     rows = [{key: _text(row.get(key)) for key in COLUMNS} for row in found.rows]
-    putTable(scene, "metrics", timepoint, rows, f"{timepoint} dose metrics".strip(), list(COLUMNS))
+    node = putTable(scene, "metrics", timepoint, rows, f"{timepoint} dose metrics".strip(), list(COLUMNS))
+    node.SetAttribute(CONVENTIONS, conventionText(found))
     return found
 
 
@@ -329,37 +201,25 @@ def reviewSecond(dose, structures, prescription, brain, progress):
     )
 
 
-def keepComparison(scene, rows, timepoint):
-    """Keep the comparison as a table in the scene; an empty one removes it."""
+def keepRows(scene, role, rows, columns, timepoint):
+    """Keep rows as the table of a role; without rows it goes."""
     if not rows:
-        node = tableOf(scene, COMPARISON, timepoint)
+        node = tableOf(scene, role, timepoint)
         if node is not None:
             scene.RemoveNode(node)
         return
     texts = [{key: _text(value) for key, value in row.items()} for row in rows]
-    putTable(scene, COMPARISON, timepoint, texts, f"{timepoint} plan comparison".strip(), list(COMPARED))
+    putTable(scene, role, timepoint, texts, f"{timepoint} {role}".strip(), list(columns))
 
 
-def comparisonRows(scene, rows, lesions):
-    """Rows of a comparison: those in memory, else those of the table in the scene."""
-    from BMVascularLib.tables import rowsOfTable
-
-    node = tableOf(scene, COMPARISON, timepointOf(lesions)) if lesions is not None and not rows else None
-    return rows or ([{k: _number(v) for k, v in row.items()} for row in rowsOfTable(node)] if node else [])
+def keptRows(scene, role, lesions):
+    """Rows of the table of a role, as kept for the time point of some lesions (of none: the planning itself)."""
+    node = tableOf(scene, role, timepointOf(lesions) if lesions is not None else PLANNING)
+    return [{k: _number(v) for k, v in row.items()} for row in rowsOfTable(node)] if node is not None else []
 
 
 def _text(value):
     return f"{value:.5g}" if isinstance(value, float) and value == value else value
-
-
-def reviewRows(scene, found, lesions):
-    """Metrics with the columns that the panel shows: of a review, else of the table that the scene holds."""
-    from BMVascularLib.tables import rowsOfTable
-
-    if found is not None:
-        return found.rows
-    node = tableOf(scene, "metrics", timepointOf(lesions)) if lesions is not None else None
-    return [{k: _number(v) for k, v in row.items()} for row in rowsOfTable(node)] if node is not None else []
 
 
 def _number(text):
@@ -377,6 +237,12 @@ def conventionText(found):
     return ". ".join([*lines, *dict.fromkeys(found.warnings)])
 
 
+def conventions(scene, lesions):
+    """What the numbers of the last review rest on, as its table keeps it; '' before a review."""
+    node = tableOf(scene, "metrics", timepointOf(lesions) if lesions is not None else PLANNING)
+    return (node.GetAttribute(CONVENTIONS) or "") if node is not None else ""
+
+
 def structureColors(*nodes):
     """Name to colour (r, g, b) of all segments."""
     colors = {}
@@ -387,12 +253,26 @@ def structureColors(*nodes):
     return colors
 
 
-def handToSlicerRt(dose, hierarchy, item):
-    """Mark a dose volume as SlicerRT marks those that it imports itself."""
+def handToSlicerRt(scene, dose, targets, organs):
+    """Mark dose and structures as SlicerRT marks those that it imports itself, and choose them in its DVH module.
+
+    Dose and segmentations go below one study, whose attributes state the unit; SlicerRT reads both from there.
+    """
+    hierarchy = subjectHierarchy(scene)
     dose.SetAttribute("DicomRtImport.DoseVolume", "1")
-    parent = hierarchy.GetItemParent(item)
-    if parent == hierarchy.GetSceneItemID():
-        parent = hierarchy.CreateStudyItem(parent, "Planning")
-        hierarchy.SetItemParent(item, parent)
-    hierarchy.SetItemAttribute(parent, "DicomRtImport.DoseUnitName", "GY")
-    hierarchy.SetItemAttribute(parent, "DicomRtImport.DoseUnitValue", "1.0")
+    item = hierarchyItem(scene, dose)
+    study = hierarchy.GetItemParent(item)
+    if study == hierarchy.GetSceneItemID():
+        study = hierarchy.CreateStudyItem(study, PLANNING)
+        hierarchy.SetItemParent(item, study)
+    for node in filter(None, (targets, organs)):
+        hierarchy.SetItemParent(hierarchyItem(scene, node), study)
+    hierarchy.SetItemAttribute(study, "DicomRtImport.DoseUnitName", "GY")
+    hierarchy.SetItemAttribute(study, "DicomRtImport.DoseUnitValue", "1.0")
+    # None where SlicerRT has not registered its node
+    chosen = scene.AddNewNodeByClass("vtkMRMLDoseVolumeHistogramNode", "DVH of the planning dose")
+    if chosen is not None:
+        chosen.SetAndObserveDoseVolumeNode(dose)
+        if targets or organs:
+            chosen.SetAndObserveSegmentationNode(targets or organs)
+    return chosen

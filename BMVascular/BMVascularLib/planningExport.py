@@ -1,5 +1,6 @@
 """DICOM objects of a plan: made and checked in memory, shown, then written together or not at all."""
 
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,14 +19,18 @@ from BMVascularCore.planning.seg_export import build_segmentation, structures_on
 from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume
-from BMVascularLib.planningNodes import fusionFacts, requireCt
+from BMVascularLib.planningNodes import drawnOn, frameOf, requireCt
 from BMVascularLib.planningTargets import reviewStructures
-from BMVascularLib.segments import labelsOfNode
-from BMVascularLib.studyNodes import factsOf
+from BMVascularLib.segments import labelsOfNode, segmentIds
 from BMVascularLib.transforms import transformToWorld
 from BMVascularLib.volumes import geometryOfNode
 
 _SAME_PLACE_MM = 0.05
+STRUCTURE_CHECKS = (
+    "patient, study, series and frame of reference are those of the planning images",
+    "every contour closed, flat and on one of these images",
+    "names, types and colours as DICOM wants them, nothing private",
+)
 
 
 @dataclass
@@ -39,6 +44,8 @@ class ExportObject:
         None when it cannot be written.
     problem : str
         Why it cannot be written.
+    checks : list of str
+        What was checked.
     notes : list of str
         What the check found, nothing wrong among it.
     """
@@ -48,19 +55,29 @@ class ExportObject:
     content: str = ""
     data: object = None
     problem: str = ""
+    checks: list = field(default_factory=list)
     notes: list = field(default_factory=list)
 
     def row(self):
         """The object as a row of the preview."""
-        state = self.problem or "; ".join(["passed", *self.notes])
-        return {"file": self.file, "object": self.kind, "content": self.content, "check": state}
+        passed = "passed, with notes" if self.notes else "passed"
+        return {
+            "file": self.file,
+            "object": self.kind,
+            "state": passed if self.data is not None else "not written",
+        }
 
 
-def refusal(ct, fusion, targets):
-    """Why nothing can be exported, in one sentence; '' when it can."""
+def refusal(ct, facts, targets):
+    """Why nothing can be exported, in one sentence; '' when it can.
+
+    Parameters
+    ----------
+    facts : dict
+        Verdict and reasons of the fusion that the targets rest on, empty before it.
+    """
     if ct is None:
         return "Choose the planning CT."
-    facts = fusionFacts(fusion)
     if not facts:
         return "The T1 is not fused with the planning CT: fuse first."
     if facts["verdict"] == "fail":
@@ -70,16 +87,27 @@ def refusal(ct, fusion, targets):
     return ""
 
 
-def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progress=None, references=None):
+def stampOf(images, segmentations, facts):
+    """What tells whether images, masks or the fusion have changed."""
+    stamp = [node.GetID() if node is not None else "" for node in images]
+    for node in segmentations:
+        for segmentId in segmentIds(node) if node is not None else []:
+            mask = node.GetSegmentation().GetSegment(segmentId).GetRepresentation("Binary labelmap")
+            stamp += [node.GetID(), segmentId, mask.GetMTime() if mask is not None else 0]
+    return (*stamp, json.dumps(facts, sort_keys=True))
+
+
+def planExport(ct, t1c, facts, targets, lesions, ctFolder, mrFolder="", progress=None, references=None):
     """Make every object in memory and check it.
 
     Parameters
     ----------
     ct, t1c : vtkMRMLScalarVolumeNode
-    fusion : vtkMRMLLinearTransformNode
+    facts : dict
+        As for :func:`refusal`.
     targets, lesions : vtkMRMLSegmentationNode
     ctFolder, mrFolder : str
-        DICOM series of CT and T1c; without the second neither registration nor segmentation is written.
+        DICOM series of CT and T1c; without the second there is no registration object.
     references : ReferenceRegions, optional
         Habitats, front and permeable part of the lesions, written as structures not for treatment.
 
@@ -92,7 +120,7 @@ def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progres
     InputError
         Nothing can be written at all.
     """
-    reason = refusal(ct, fusion, targets)
+    reason = refusal(ct, facts, targets)
     if reason:
         raise InputError(reason, "export")
     requireCt(ct)
@@ -102,28 +130,28 @@ def planExport(ct, t1c, fusion, targets, lesions, ctFolder, mrFolder="", progres
         )
     series = read_planning_series(ctFolder, allow_thick=True)
     _requireSameImage(ct, series)
-    objects = [
+    made = [
         _guarded(_structureSet, "rtstruct.dcm", "RT Structure Set", series, targets, references, progress)
     ]
-    if not mrFolder:
-        missing = "the DICOM series of the T1 is not chosen"
-        objects += [
-            ExportObject("reg.dcm", "Spatial Registration", problem=missing),
-            ExportObject("seg.dcm", "Segmentation", problem=missing),
-        ]
-        return objects
+    if drawnOn(lesions, ct) or ct is t1c:
+        made.append(
+            ExportObject(
+                "reg.dcm", "Spatial Registration", problem="not needed, the lesions were drawn on this image"
+            )
+        )
+        made.append(_guarded(_segmentation, "seg.dcm", "Segmentation", series, lesions, ct, references))
+        return made
     try:
+        if not mrFolder:
+            raise InputError("the DICOM series of the T1 is not chosen")
         moving = read_planning_series(mrFolder, allow_thick=True)
         _requireSameImage(t1c, moving, world=False)
     except InputError as error:
-        objects += [
-            ExportObject("reg.dcm", "Spatial Registration", problem=str(error)),
-            ExportObject("seg.dcm", "Segmentation", problem=str(error)),
-        ]
-        return objects
-    objects.append(_guarded(_registration, "reg.dcm", "Spatial Registration", series, moving, t1c))
-    objects.append(_guarded(_segmentation, "seg.dcm", "Segmentation", moving, lesions, t1c, references))
-    return objects
+        missing = [("reg.dcm", "Spatial Registration"), ("seg.dcm", "Segmentation")]
+        return made + [ExportObject(file, kind, problem=str(error)) for file, kind in missing]
+    made.append(_guarded(_registration, "reg.dcm", "Spatial Registration", series, moving, t1c))
+    made.append(_guarded(_segmentation, "seg.dcm", "Segmentation", moving, lesions, t1c, references))
+    return made
 
 
 def _guarded(make, file, kind, *args):
@@ -135,8 +163,8 @@ def _guarded(make, file, kind, *args):
 
 def _requireSameImage(node, series, world=True):
     """The DICOM series must be the image in the scene: same frame of reference, same voxels in space."""
-    frame = factsOf(node).get("frame_of_reference_uid")
-    if frame and str(frame) != series.frame_of_reference_uid:
+    frame = frameOf(node)
+    if frame and frame != series.frame_of_reference_uid:
         raise InputError(
             f"is another scan than {node.GetName()} (other frame of reference)",
             series.name,
@@ -165,9 +193,14 @@ def _structureSet(made, series, targets, references, progress):
     data = build_rtstruct(series, rois)
     findings = preflight(data, series, {row["name"]: row["mask_ml"] for row in table})
     errors = [one.text for one in findings if one.severity == "error"]
-    made.content = f"{len(rois)} structures, {sum(row['contours'] for row in table)} contours"
+    kinds = [roi.kind for roi in rois]
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    made.content = f"{counted} on {len(series.headers)} images of the {series.modality}, " \
+                   f"{sum(row['contours'] for row in table)} contours"  # fmt: skip
     if extra:
-        made.content += f"; {len(extra)} of them reference only (CONTROL), not for treatment"
+        made.content += f"; the {len(extra)} CONTROL are reference only, not for treatment"
+    worst = max((abs(row["contours_ml"] / row["mask_ml"] - 1.0) for row in table), default=0.0)
+    made.checks = [*STRUCTURE_CHECKS, f"volume of the contours within {100.0 * worst:.1f} % of the targets"]
     made.notes = [*series.warnings, *warnings, *(f.text for f in findings if f.severity == "warning")]
     if errors:
         made.problem = f"does not pass the check: {errors[0]}"
@@ -184,7 +217,11 @@ def _registration(made, planning, moving, t1c):
     gap = float(np.abs(matrix - np.linalg.inv(transform_matrix(rigid))).max())
     if gap > 1e-6:
         made.data, made.problem = None, f"its matrix is off by {gap:.1e}"
-    made.content = "rigid matrix, T1 frame to CT frame"
+    made.content = "rigid matrix that takes the T1's frame of reference to that of the CT"
+    made.checks = [
+        f"direction: the matrix takes T1 points to CT points (off by {gap:.0e})",
+        "frames of reference are those of the two series",
+    ]
     return made
 
 
@@ -208,7 +245,10 @@ def _segmentation(made, moving, lesions, t1c, references):
         for name, mask in masks.items()
         if mask.any()
     ]
-    made.content = f"{len(drawn)} lesions on the T1"
+    image = f"{moving.modality} series ({len(moving.headers)} images, as acquired)"
+    names = ", ".join(each.name for each in drawn)
+    word = "lesion" if len(drawn) == 1 else "lesions"
+    made.content = f"{len(drawn)} {word} ({names}) on the voxels of the {image}"
     extra = []
     if references is not None:
         # the grid in the scene: the fusion moved the T1 and the habitats together
@@ -216,14 +256,18 @@ def _segmentation(made, moving, lesions, t1c, references):
         extra, notes = structures_on_series(references.structures(), shown)
         made.notes += notes
     if extra:
-        made.content += f", {len(extra)} reference regions not for treatment"
+        made.content += f"; {len(extra)} reference regions, not for treatment"
         own = [each.mask.geometry for each in references.structures()]
         if any(box_start(each, shown.geometry) is None for each in own):
-            made.notes.append("habitats were resampled onto the grid of the T1")
+            made.notes.append("habitats were resampled onto the voxels of the T1")
     drawn += [_asAcquired(each, shown.geometry, moving.geometry) for each in extra]
     made.data = build_segmentation(moving, drawn)
     if len(made.data.SegmentSequence) != len(drawn):
         made.data, made.problem = None, "not every lesion became a segment"
+    made.checks = [
+        f"lesions and regions are in this one object: {len(drawn)} of {len(drawn)} segments",
+        "frame of reference and images are those of the series",
+    ]
     return made
 
 

@@ -1,7 +1,7 @@
 """Fusion of a time point with the planning CT: register or check, place, record."""
 
+import numpy as np
 import SimpleITK as sitk
-import slicer
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning.image_checks import (
@@ -17,17 +17,25 @@ from BMVascularCore.volume import ras_lps
 from BMVascularLib.planningNodes import (
     FUSION,
     centreLps,
+    databaseValue,
+    drawnOn,
+    frameOf,
+    fusionAbove,
     fusionFacts,
-    fusionOf,
+    instancesOf,
     lesionMasks,
+    matrixToWorld,
     placeTimepoint,
     putTable,
     requireCt,
     setFusionFacts,
+    tableOf,
+    topOf,
     volumeBelow,
 )
-from BMVascularLib.studyNodes import factsOf, setRole, timepointOf
-from BMVascularLib.transforms import addTransform, movingToFixedRas, transformOfNode
+from BMVascularLib.studyNodes import setRole, timepointOf
+from BMVascularLib.tables import rowsOfTable
+from BMVascularLib.transforms import addTransform, movingToFixedRas, transformFromWorld, transformOfNode
 from BMVascularLib.volumes import vtkMatrix
 
 ACCEPTED = "fusion acceptance"
@@ -73,7 +81,7 @@ def fuse(scene, ct, t1c, lesions=None, register=register_rigid, progress=None, s
         The scene is as before.
     """
     _requirePair(ct, t1c)
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     fixed, moving = volumeBelow(ct, None), volumeBelow(t1c, before)
     options = {} if start is None else {"initial": start}
     found = register(fixed, moving, progress=progress, **options)
@@ -107,11 +115,11 @@ def check(
     _requirePair(ct, t1c)
     if (given is None) == (not path):
         raise InputError("one transform is wanted", "own transform", "Choose a transform node or a file.")
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     if given is not None:
         transform = transformOfNode(given)
     else:
-        transform = read_given(path, *(factsOf(node).get("frame_of_reference_uid") for node in (ct, t1c)))
+        transform = read_given(path, *(frameOf(node) or None for node in (ct, t1c)))
     # a transform that the T1c already stands below is not part of the image
     below = given if given is not None else before
     fixed, moving = volumeBelow(ct, None), volumeBelow(t1c, below)
@@ -140,10 +148,10 @@ def startOfLandmarks(scene, t1c, ctLandmarks, t1cLandmarks):
         Fewer than three pairs, unequal numbers, points on a line.
     """
     points = [_placesLps(node) for node in (ctLandmarks, t1cLandmarks)]
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     if before is not None and t1c.GetParentTransformNode() is not None:
         # marked on the fused T1: back to where the image lay
-        back = transformOfNode(before)
+        back = transformFromWorld(before)
         points[1] = [back.TransformPoint(p) for p in points[1]]
     return rigid_of_landmarks(*points)
 
@@ -159,9 +167,9 @@ def _placesLps(node):
 
 def startHere(scene, t1c):
     """Start from where the T1c stands: as moved by hand, or as fused before."""
-    before = fusionOf(scene, timepointOf(t1c))
+    before = fusionAbove(scene, t1c)
     if before is not None and t1c.GetParentTransformNode() is not None:
-        return transformOfNode(before)
+        return transformFromWorld(before)
     return sitk.Euler3DTransform()
 
 
@@ -176,11 +184,8 @@ def _takeHeaders(found, fixed, moving, ct, t1c, ageDays):
 
 def headerFactsOfNode(node):
     """What the DICOM database says about the series a volume came from; nothing where it knows none."""
-    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
-    if not uids or database is None:
-        return HeaderFacts()
-    return facts_of_values(lambda tag: database.instanceValue(uids[0], tag))
+    uids, _ = instancesOf(node)
+    return facts_of_values(lambda tag: databaseValue(node, tag)) if uids else HeaderFacts()
 
 
 def _requirePair(ct, t1c):
@@ -188,20 +193,24 @@ def _requirePair(ct, t1c):
     if t1c is None:
         raise InputError("no T1 with contrast is chosen", "fusion", "Choose the T1 of the time point.")
     if ct is t1c:
-        raise InputError("CT and T1 are the same volume", ct.GetName(), "Choose two volumes.")
+        raise InputError("planning image and T1 are the same volume", ct.GetName(), "Make the targets.")
 
 
 def _keep(scene, ct, t1c, lesions, found, source, given=None):
     timepoint = timepointOf(t1c)
-    node = fusionOf(scene, timepoint)
+    node = fusionAbove(scene, t1c)
+    moved = [t1c] if lesions is None or drawnOn(lesions, ct) else [t1c, lesions]
+    _carryBack(node, t1c, moved[1:])
     if node is None:
         node = addTransform(scene, found.transform, f"{timepoint or t1c.GetName()} to planning CT".strip())
         setRole(node, FUSION, timepoint, source)
     else:
+        # what was above it by hand is part of what was found
+        node.SetAndObserveTransformNodeID(None)
         node.SetMatrixTransformToParent(vtkMatrix(movingToFixedRas(found.transform)))
     if given is not None:
         _leave(scene, given)
-    placeTimepoint(scene, timepoint, node, [t1c, *([lesions] if lesions is not None else [])])
+    placeTimepoint(scene, timepoint, node, moved)
     node.SetNodeReferenceID(node.GetMovingNodeReferenceRole(), t1c.GetID())
     node.SetNodeReferenceID(node.GetFixedNodeReferenceRole(), ct.GetID())
     facts = {key: _number(getattr(found, key)) for key in NUMBERS}
@@ -214,10 +223,16 @@ def _keep(scene, ct, t1c, lesions, found, source, given=None):
     setFusionFacts(node, facts)
     putTable(scene, RESIDUALS, timepoint, residualRows(found, lesions), f"{timepoint} fusion at lesions",
              ["lesion", "expected_error_mm", "upper_mm"])  # fmt: skip
-    accepted = acceptance(scene, timepoint)
-    if accepted:
-        putTable(scene, ACCEPTED, timepoint, [], f"{timepoint} fusion acceptance", ["checked", "result"])
+    # what was accepted was another fusion
+    withdraw(scene, t1c)
     return node
+
+
+def _carryBack(before, t1c, lesions):
+    """Lesions that were drawn over the fused T1, below no transform, go back to where the T1 was acquired."""
+    for node in lesions:
+        if before is not None and topOf(t1c) is topOf(before) and topOf(node) is node:
+            node.ApplyTransformMatrix(vtkMatrix(np.linalg.inv(matrixToWorld(before))))
 
 
 def _leave(scene, given):
@@ -279,7 +294,7 @@ def accept(scene, t1c, checked):
         No fusion, a failed one, or nothing was looked at.
     """
     timepoint = timepointOf(t1c) if t1c is not None else ""
-    facts = fusionFacts(fusionOf(scene, timepoint))
+    facts = fusionFacts(fusionAbove(scene, t1c)) if t1c is not None else {}
     if not facts:
         raise InputError("nothing is fused yet", "fusion", "Fuse first.")
     if facts["verdict"] == "fail":
@@ -296,10 +311,14 @@ def accept(scene, t1c, checked):
     return putTable(scene, ACCEPTED, timepoint, rows, f"{timepoint} fusion acceptance", ["checked", "result"])
 
 
+def withdraw(scene, t1c):
+    """Take an acceptance back."""
+    node = tableOf(scene, ACCEPTED, timepointOf(t1c))
+    if node is not None:
+        scene.RemoveNode(node)
+
+
 def acceptance(scene, timepoint):
     """Rows of the acceptance table; empty when the fusion was not accepted."""
-    from BMVascularLib.planningNodes import tableOf
-    from BMVascularLib.tables import rowsOfTable
-
     node = tableOf(scene, ACCEPTED, timepoint)
     return rowsOfTable(node) if node is not None else []

@@ -5,22 +5,35 @@ of the planning CT. The CT itself stands below nothing: it is neither moved nor 
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
+import slicer
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.planning.field import cut_out
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume, ras_lps
 from BMVascularLib.segments import labelGeometryOfSegment, segmentIds
-from BMVascularLib.studyNodes import ROLE, factsOf, nodesOf, roleOf, setRole, timepointOf
+from BMVascularLib.studyNodes import PLANNING, ROLE, factsOf, nodesOf, roleOf, setRole, timepointOf
 from BMVascularLib.tables import addTable, setTable
 from BMVascularLib.volumes import arrayOfMatrix, geometryOfIjkToRas, parentToWorld, volumeOfNode, vtkMatrix
 
 FUSION = "fusion"
 FACTS = "BMVascular.Fusion"
 # roles that live in the space of the CT already
-OWN_ROLES = ("CT", "targets", "organs", "dose", "isodose", "checkerboard", "spyglass", "edges", FUSION)
+OWN_ROLES = (
+    "CT", "targets", "organs", "dose", "isodose", "checkerboard", "spyglass", "edges", "references", FUSION,
+)  # fmt: skip
+# what planning on the image that the lesions were drawn on needs: no transform
+ONE_IMAGE = {
+    "verdict": "pass",
+    "source": "one image",
+    "reasons": ["the lesions were drawn on the planning image itself, there is nothing to fuse"],
+}
+FRAME_TAG = "0020,0052"
+# entries of a matrix, mm: below this nobody moved it
+_MOVED = 1e-4
 
 
 def fusionOf(scene, timepoint):
@@ -32,15 +45,72 @@ def fusionOf(scene, timepoint):
     return None
 
 
-def fusionFacts(node):
-    """What was measured of a fusion: verdict, reasons, numbers; empty without one."""
+def fusionAbove(scene, t1c):
+    """The fusion of a T1c: that of its time point; of an image without one, only a fusion that it lies below."""
+    if timepointOf(t1c):
+        return fusionOf(scene, timepointOf(t1c))
+    return next((node for node in _transformsAbove(t1c) if roleOf(node) == FUSION), None)
+
+
+def fusionFacts(node, ct=None):
+    """What was measured of a fusion: verdict, reasons, numbers; empty without one.
+
+    Of another CT than the given one it fails, too.
+    A transform that was changed since (moved by hand, edited) keeps its numbers and fails: they are no longer its own.
+    """
     text = node.GetAttribute(FACTS) if node is not None else None
-    return json.loads(text) if text else {}
+    facts = json.loads(text) if text else {}
+    measured = facts.get("matrix")
+    if measured is not None and np.abs(np.reshape(measured, (4, 4)) - _placeOf(node)).max() > _MOVED:
+        facts |= {"verdict": "fail", "reasons": ["the transform was changed after it was measured"]}
+    fixed = node.GetNodeReference(node.GetFixedNodeReferenceRole()) if facts else None
+    if None not in (fixed, ct) and fixed is not ct:
+        facts |= {
+            "verdict": "fail",
+            "reasons": [f"the T1 was fused with {fixed.GetName()}, not with this image"],
+        }
+    return facts
 
 
 def setFusionFacts(node, facts):
-    """Keep what was measured with the transform, so that scenes keep it."""
-    node.SetAttribute(FACTS, json.dumps(facts))
+    """Keep what was measured with the transform and the matrix it was measured of, so that scenes keep both."""
+    node.SetAttribute(FACTS, json.dumps(facts | {"matrix": _placeOf(node).ravel().tolist()}))
+
+
+def _placeOf(node):
+    """Everything above the image that a fusion moves, RAS; of the transform alone where the image is gone."""
+    moving = node.GetNodeReference(node.GetMovingNodeReferenceRole())
+    return parentToWorld(moving) if moving is not None else matrixToWorld(node)
+
+
+def frameOf(node):
+    """Frame of reference UID of the series a node came from, '' where neither node nor DICOM database knows it."""
+    known = factsOf(node).get("frame_of_reference_uid")
+    return str(known) if known else databaseValue(node, FRAME_TAG)
+
+
+def databaseValue(node, tag):
+    """Value of a DICOM element of the series a node came from, '' where Slicer's database knows none."""
+    uids, database = instancesOf(node)
+    return str(database.instanceValue(uids[0], tag) or "") if uids else ""
+
+
+def instancesOf(node):
+    """SOP Instance UIDs of a node that Slicer loaded from DICOM, and the database; an empty list without one."""
+    database = getattr(slicer, "dicomDatabase", None)
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split() if node is not None else []
+    return (uids if database is not None else []), database
+
+
+def seriesFolder(node):
+    """Folder with the DICOM files of a node as Slicer's database stores them, '' where it knows none or several."""
+    uids, database = instancesOf(node)
+    # asking for every slice would take long; those of one series lie together
+    asked = [uids[0], uids[len(uids) // 2], uids[-1]] if uids else []
+    folders = (
+        {str(Path(file).parent) for file in map(database.fileForInstance, asked) if file} if asked else set()
+    )
+    return folders.pop() if len(folders) == 1 else ""
 
 
 def requireCt(node):
@@ -53,12 +123,29 @@ def requireCt(node):
     """
     if node is None:
         raise InputError("no planning CT is chosen", "fusion", "Choose the CT.")
-    if node.GetParentTransformNode() is not None:
+    above = node.GetParentTransformNode()
+    if above is not None and not above.IsLinear():
+        raise InputError(
+            "has a gantry tilt or uneven slices, which Slicer straightened with a transform",
+            node.GetName(),
+            "Plan on a CT with even slices and no tilt, or resample it in the planning system.",
+        )
+    if above is not None:
         raise InputError(
             "lies below a transform, a planning CT is never moved",
             node.GetName(),
             "Take it out of the transform and place the T1 below it instead.",
         )
+
+
+def drawnOn(lesions, ct):
+    """True where lesions were drawn on the planning image itself: no fusion may move them."""
+    if lesions is None or ct is None:
+        return False
+    return timepointOf(lesions) == PLANNING or (
+        lesions.GetParentTransformNode() is None
+        and lesions.GetNodeReference(lesions.GetReferenceImageGeometryReferenceRole()) is ct
+    )
 
 
 def topOf(node):
@@ -83,7 +170,7 @@ def volumeBelow(node, fusion, copy=False):
     """
     volume = volumeOfNode(node, world=True, copy=copy)
     if fusion is not None and fusion in _transformsAbove(node):
-        moved = np.linalg.inv(_toWorld(fusion)) @ parentToWorld(node)
+        moved = np.linalg.inv(matrixToWorld(fusion)) @ parentToWorld(node)
         local = vtkMatrix(np.eye(4))
         node.GetIJKToRASMatrix(local)
         geometry = geometryOfIjkToRas(moved @ arrayOfMatrix(local), volume.array.shape, node.GetName())
@@ -100,7 +187,8 @@ def _transformsAbove(node):
     return above
 
 
-def _toWorld(transform):
+def matrixToWorld(transform):
+    """4x4 RAS matrix of a transform node and all above it."""
     matrix = vtkMatrix(np.eye(4))
     transform.GetMatrixTransformToWorld(matrix)
     return arrayOfMatrix(matrix)
@@ -145,12 +233,14 @@ def _proxies(scene):
     return found
 
 
-def lesionMasks(lesions):
+def lesionMasks(lesions, only=None):
     """Every lesion as a mask cut out around it, where the views show it.
 
     Parameters
     ----------
     lesions : vtkMRMLSegmentationNode
+    only : str, optional
+        Name of the one lesion that is wanted.
 
     Returns
     -------
@@ -165,11 +255,13 @@ def lesionMasks(lesions):
     found = []
     for number, segmentId in enumerate(segmentIds(lesions) if lesions is not None else [], start=1):
         name = lesions.GetSegmentation().GetSegment(segmentId).GetName()
+        if only is not None and name != only:
+            continue
         array, geometry = labelGeometryOfSegment(lesions, segmentId)
         if array.any():
             box = cut_out(array > 0, geometry, 2.0)
             found.append((number, name, Volume(box.array > 0, box.geometry, name)))
-    if not found:
+    if not found and only is None:
         raise InputError("no lesion is segmented", "lesions", "Choose a segmentation with lesions.")
     return found
 

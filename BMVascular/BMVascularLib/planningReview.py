@@ -11,8 +11,6 @@ class PlanningReviewLogic:
     def forget(self):
         """Let go of what belongs to a scene that closes."""
         self.lastReview = None
-        self.lastHabitats = []
-        self.lastComparison = []
         self._imported = {}
         self._barriers = (None, None)
 
@@ -20,11 +18,23 @@ class PlanningReviewLogic:
         """The targets of the time point of some lesions, None before they are made."""
         return firstOf(slicer.mrmlScene, "targets", timepointOf(lesions)) if lesions is not None else None
 
+    def showReferences(self, lesions, on):
+        """Habitats, front and permeable part as outlines; see :func:`planningReference.showRegions`."""
+        from BMVascularLib.planningReference import showRegions
+
+        return showRegions(slicer.mrmlScene, lesions, on)
+
+    def referencesShown(self, lesions):
+        """True while the reference regions are in the scene."""
+        from BMVascularLib.planningReference import REFERENCES
+
+        return lesions is not None and firstOf(slicer.mrmlScene, REFERENCES, timepointOf(lesions)) is not None
+
     # -- organs
 
     def importStructures(self, path, ct):
         """Add a structure file; returns the segmentation and what the reader has to say."""
-        from BMVascularLib.planningDose import importStructures
+        from BMVascularLib.planningOrgans import importStructures
 
         node, found = importStructures(slicer.mrmlScene, path, ct, timepointOf(ct) if ct is not None else "")
         if found.from_contours:
@@ -48,8 +58,8 @@ class PlanningReviewLogic:
 
     def distances(self, lesions, organs):
         """Surface distances in mm, and the organs' names."""
-        from BMVascularLib.planningDose import DISTANCE_COLUMNS, distanceRows
         from BMVascularLib.planningNodes import putTable
+        from BMVascularLib.planningOrgans import DISTANCE_COLUMNS, distanceRows
 
         rows, names = distanceRows(lesions, organs)
         label = timepointOf(lesions)
@@ -58,16 +68,35 @@ class PlanningReviewLogic:
         return rows, names
 
     def constraintRows(self, fractions, organs):
-        """Published constraints for the organs present; values where a dose was reviewed."""
-        from BMVascularLib.planningDose import constraintRows
+        """Constraints for the organs present, with the user's edits; values where a dose was reviewed."""
+        from BMVascularLib.planningOrgans import constraintRows
 
         dvhs = self.lastReview.dvhs if self.lastReview is not None else ()
-        return constraintRows(fractions, self.organNames(organs), dvhs)
+        return constraintRows(slicer.mrmlScene, fractions, self.organNames(organs), dvhs)
+
+    def editConstraint(self, row, limit, source):
+        """Another limit or citation for a constraint row; see :func:`planningOrgans.editConstraint`."""
+        from BMVascularLib.planningOrgans import editConstraint
+
+        editConstraint(slicer.mrmlScene, row, limit, source)
+
+    def addDrawing(self, ct):
+        """An empty segmentation to draw organs into."""
+        from BMVascularLib.planningOrgans import addDrawing
+
+        return addDrawing(slicer.mrmlScene, ct)
+
+    def useAsLesion(self, organs, name, ct):
+        """Take a structure of the organs as a lesion; returns the segmentation of such lesions."""
+        from BMVascularLib.planningOrgans import useAsLesion
+
+        structure = next(each for each in self.organStructures(organs) if each.name == name)
+        return useAsLesion(slicer.mrmlScene, structure, ct)
 
     # -- dose
 
     def importDose(self, path, ct):
-        """Add a dose file as a volume in Gy."""
+        """Add a dose file as a volume in Gy; returns the volume and what the reader has to say."""
         from BMVascularLib.planningDose import importDose
 
         return importDose(slicer.mrmlScene, path, ct)
@@ -80,8 +109,10 @@ class PlanningReviewLogic:
         InputError, Cancelled
             What was reviewed before stays.
         """
+        from BMVascularCore.planning.compare import COLUMNS as COMPARED
         from BMVascularCore.planning.compare import compare_plans
         from BMVascularCore.planning.dose import DoseField
+        from BMVascularCore.planning.reference import COLUMNS as DOSED
         from BMVascularCore.progress import share_of, silent
         from BMVascularLib import planningDose, planningReference, planningViews
 
@@ -99,19 +130,26 @@ class PlanningReviewLogic:
             second = planningDose.reviewSecond(other, structures, prescribed, brain, part)
             progress = share_of(progress, 0.5, 1.0)
         found = planningDose.review(scene, grid, structures, prescribed, brain, label, progress)
-        self.lastComparison = compare_plans(found, second) if second is not None else []
-        planningDose.keepComparison(scene, self.lastComparison, label)
+        compared = compare_plans(found, second) if second is not None else []
+        planningDose.keepRows(scene, planningDose.COMPARISON, compared, COMPARED, label)
         colors = planningDose.structureColors(targets, organs)
         self.chart = planningViews.addDvhChart(scene, found.dvhs, colors, label)
         self.lastReview = found
-        self.lastHabitats = planningReference.doseRows(regions, DoseField(grid), prescribed, targets)
+        dosed = planningReference.doseRows(regions, DoseField(grid), prescribed, targets)
+        planningDose.keepRows(scene, planningDose.HABITATS, dosed, DOSED, label)
         return found
 
     def comparisonRows(self, lesions):
-        """Both plans side by side: the last comparison, else what the scene brought back."""
-        from BMVascularLib.planningDose import comparisonRows
+        """Both plans of the last comparison side by side."""
+        from BMVascularLib.planningDose import COMPARISON, keptRows
 
-        return comparisonRows(slicer.mrmlScene, self.lastComparison, lesions)
+        return keptRows(slicer.mrmlScene, COMPARISON, lesions)
+
+    def habitatRows(self, lesions):
+        """Dose of the habitats in the last review."""
+        from BMVascularLib.planningDose import HABITATS, keptRows
+
+        return keptRows(slicer.mrmlScene, HABITATS, lesions)
 
     def showChart(self, lesions):
         """Chart and table of the last review below the slices; False where there is none."""
@@ -123,10 +161,10 @@ class PlanningReviewLogic:
         return showReview(slicer.mrmlScene, node, app.GetSelectionNode(), label)
 
     def reviewRows(self, lesions):
-        """Rows of the last review: those in memory, else those the scene brought back."""
-        from BMVascularLib.planningDose import reviewRows
+        """Rows of the last review."""
+        from BMVascularLib.planningDose import keptRows
 
-        return reviewRows(slicer.mrmlScene, self.lastReview, lesions)
+        return keptRows(slicer.mrmlScene, "metrics", lesions)
 
     def definition(self, key):
         """Definition of a metric, '' without one."""
@@ -134,11 +172,11 @@ class PlanningReviewLogic:
 
         return DEFINITIONS.get(key, "")
 
-    def conventions(self):
-        """What the numbers of the last review rest on."""
-        from BMVascularLib.planningDose import conventionText
+    def conventions(self, lesions):
+        """What the numbers of the last review rest on: end caps, interpolation, grids."""
+        from BMVascularLib.planningDose import conventions
 
-        return conventionText(self.lastReview) if self.lastReview is not None else ""
+        return conventions(slicer.mrmlScene, lesions)
 
     def drawIsodoses(self, dose, unit, text, prescription, lesions):
         """Isodose lines at typed levels; per cent refer to the one prescription that was typed."""
@@ -196,13 +234,11 @@ class PlanningReviewLogic:
         if legend is not None:
             legend.SetVisibility(visible)
 
-    def handToSlicerRt(self, dose):
-        """Make the dose known to SlicerRT."""
+    def handToSlicerRt(self, dose, lesions, organs):
+        """Make dose, targets and organs known to SlicerRT."""
         from BMVascularLib.planningDose import handToSlicerRt
-        from BMVascularLib.scene import hierarchyItem, subjectHierarchy
 
-        scene = slicer.mrmlScene
-        handToSlicerRt(dose, subjectHierarchy(scene), hierarchyItem(scene, dose))
+        handToSlicerRt(slicer.mrmlScene, dose, self.targets(lesions), organs)
 
     def biologicalText(self, prescription, fractions, lesions):
         """BED and EQD2 of the typed prescription; '' as long as it cannot be read."""
@@ -223,7 +259,20 @@ class PlanningReviewLogic:
         """Why nothing can be exported; '' when it can."""
         from BMVascularLib.planningExport import refusal
 
-        return refusal(ct, self.fusion(t1c), self.targets(lesions))
+        return refusal(ct, self.planningFacts(ct, t1c, lesions), self.targets(lesions))
+
+    def seriesFolder(self, node):
+        """Folder with the DICOM files of a volume that Slicer's database brought, '' without one."""
+        from BMVascularLib.planningNodes import seriesFolder
+
+        return seriesFolder(node)
+
+    def exportStamp(self, ct, t1c, lesions):
+        """What tells whether a preview still shows what would be written now."""
+        from BMVascularLib.planningExport import stampOf
+
+        nodes = (self.targets(lesions), lesions)
+        return stampOf((ct, t1c), nodes, self.planningFacts(ct, t1c, lesions))
 
     def previewExport(self, ct, t1c, lesions, ctFolder, mrFolder, progress=None, references=True):
         """Make and check every DICOM object in memory."""
@@ -232,7 +281,8 @@ class PlanningReviewLogic:
 
         targets = self.targets(lesions)
         regions = regionsOf(slicer.mrmlScene, lesions) if references else None
-        return planExport(ct, t1c, self.fusion(t1c), targets, lesions, ctFolder, mrFolder, progress, regions)
+        facts = self.planningFacts(ct, t1c, lesions)
+        return planExport(ct, t1c, facts, targets, lesions, ctFolder, mrFolder, progress, regions)
 
     def writeExport(self, objects, folder):
         """Write the objects of a preview together."""

@@ -64,6 +64,7 @@ def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
         The scene is as before.
     """
     masks = lesionMasks(lesions)
+    _requireNames([name for _, name, _ in masks])
     timepoint = timepointOf(lesions)
     node = firstOf(scene, "targets", timepoint)
     kept = {row["name"]: (row["ctv"], row["ptv"]) for row in rows(node)} if node is not None else {}
@@ -88,6 +89,15 @@ def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
     return node
 
 
+def _requireNames(names):
+    """Targets are kept by the lesion's name: it must be there once."""
+    seen = set()
+    for name in names:
+        if name.strip().lower() in seen:
+            raise InputError("two lesions have this name", name, "Rename one of them.")
+        seen.add(name.strip().lower())
+
+
 def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm, barriers=None):
     """Make the targets of one lesion again with other margins; the others are not touched.
 
@@ -96,7 +106,7 @@ def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm, barriers=None):
     InputError
         A margin that cannot be, or a lesion that is gone.
     """
-    chosen = [each for each in lesionMasks(lesions) if each[1] == name]
+    chosen = lesionMasks(lesions, name)
     if not chosen:
         raise InputError("is no longer among the lesions", name, "Make the targets again.")
     geometry = geometryOfNode(ct)
@@ -118,7 +128,7 @@ def _putSegment(node, target, kind, ct):
         segmentation.RemoveSegment(segmentId)
     segment = slicer.vtkSegment()
     segment.SetName(segmentId)
-    segment.SetColor(*[c / 255.0 for c in colour_of(kind, 0)])
+    segment.SetColor(*[c / 255.0 for c in colour_of(kind, target.number - 1)])
     segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry("metastasis"))
     segment.AddRepresentation(_LABELMAP, image)
     margin = {"GTV": "0", "CTV": target.margins["CTV"].text, "PTV": target.margins["PTV"].text}

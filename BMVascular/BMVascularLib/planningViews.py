@@ -5,12 +5,13 @@ import slicer
 import vtk
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.head_mask import is_ct
 from BMVascularCore.volume import Geometry, Volume, ras_lps, resample
 from BMVascularLib import display
 from BMVascularLib.colors import ISODOSE_COLORS
 from BMVascularLib.layouts import READING, showLayout
 from BMVascularLib.planningNodes import putTable, removeRole, tableOf
-from BMVascularLib.studyNodes import setRole
+from BMVascularLib.studyNodes import factsOf, setRole
 from BMVascularLib.surfaces import addIsodose, addModel, surfaceOfArray
 from BMVascularLib.volumes import addVolume, geometryOfNode, volumeOfNode
 
@@ -18,6 +19,8 @@ BONE_HU = 250.0
 # width of the DVH chart over the highest dose, and from how many curves on the legend is set small
 _LEGEND_ROOM, _MANY_CURVES = 1.45, 8
 _EDGE_GRID_MM = 1.2
+# the brightest grey value is that of the spy-glass's rim
+_RIM = 255
 _BOARD_GRID_MM = 1.0
 
 
@@ -47,7 +50,11 @@ def jumpTo(scene, ras):
 
 def _coarser(geometry, spacingMm):
     """The same field of view on voxels of at least this size."""
-    step = np.maximum(np.asarray(geometry.spacing_mm), spacingMm)
+    return _regridded(geometry, np.maximum(np.asarray(geometry.spacing_mm), spacingMm))
+
+
+def _regridded(geometry, step):
+    """The same field of view on voxels of another size, mm along i, j, k."""
     shape = np.maximum(np.floor(np.asarray(geometry.shape[::-1]) * geometry.spacing_mm / step), 1).astype(int)
     return Geometry(
         tuple(int(n) for n in shape[::-1]), tuple(step.tolist()), geometry.origin_mm, geometry.direction
@@ -71,6 +78,8 @@ def addCheckerboard(scene, ct, t1c, squareMm):
     odd = (squares[0][:, None, None] + squares[1][:, None] + squares[2]) % 2 == 1
     node = addVolume(scene, Volume(np.where(odd, greys[1], greys[0]), geometry), "Checkerboard (shown only)")
     display.setWindow(node, 0.0, 255.0)
+    # between two voxels a plane on the border of squares would show neither image
+    node.GetDisplayNode().SetInterpolate(False)
     setRole(node, "checkerboard", "Planning", "derived from CT and T1, shown only")
     node.SetSaveWithScene(False)
     return node
@@ -78,13 +87,29 @@ def addCheckerboard(scene, ct, t1c, squareMm):
 
 def _greys(ct, t1c):
     """CT and T1c on one grid of the CT, each in its own window as grey values 0 to 255."""
-    geometry = _coarser(geometryOfNode(ct), _BOARD_GRID_MM)
+    # voxels of a thick-sliced CT are divided, too: they are shown as they are, without a gradient between them
+    geometry = _regridded(geometryOfNode(ct), np.full(3, _BOARD_GRID_MM))
     greys = []
     for node in (ct, t1c):
         low, high = display.windowOf(node)
         moved = resample(volumeOfNode(node, copy=False), geometry, None, "linear", low).array
-        greys.append(np.clip(255.0 * (moved - low) / max(high - low, 1e-6), 0, 255).astype(np.uint8))
+        greys.append(np.clip(255.0 * (moved - low) / max(high - low, 1e-6), 0, _RIM - 1).astype(np.uint8))
     return geometry, greys
+
+
+def _rimmedGreys(scene):
+    """Greys with yellow as the last one."""
+    table = scene.GetFirstNodeByName("BMV Spy-glass")
+    if table is None:
+        table = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "BMV Spy-glass")
+        table.SetTypeToUser()
+        table.SetNumberOfColors(_RIM + 1)
+        for n in range(_RIM):
+            table.SetColor(n, "", *[n / 255.0] * 3, 1.0)
+        table.SetColor(_RIM, "rim", 1.0, 0.85, 0.1, 1.0)
+        table.GetLookupTable().SetTableRange(0, _RIM)
+        table.SetSaveWithScene(False)
+    return table
 
 
 class SpyGlass:
@@ -107,6 +132,8 @@ class SpyGlass:
         self._box = None
         self.node = addVolume(scene, Volume(self._outside.copy(), self._geometry), "Spy-glass (shown only)")
         display.setWindow(self.node, 0.0, 255.0)
+        self.node.GetDisplayNode().SetInterpolate(False)
+        self.node.GetDisplayNode().SetAndObserveColorNodeID(_rimmedGreys(scene).GetID())
         setRole(self.node, "spyglass", "Planning", "derived from CT and T1, shown only")
         self.node.SetSaveWithScene(False)
 
@@ -131,9 +158,9 @@ class SpyGlass:
         axes = [(np.arange(a, b) - c) * mm for a, b, c, mm in zip(low, high, center, steps, strict=True)]
         away = axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2] ** 2
         glass = away <= (diameterMm / 2.0) ** 2
-        # a bright rim, so that one sees where the window ends
+        # a coloured rim: a white one around a metastasis would look like its enhancement
         rim = glass & (away >= (diameterMm / 2.0 - 1.2 * steps.max()) ** 2)
-        shown[self._box] = np.where(rim, 255, np.where(glass, self._inside[self._box], shown[self._box]))
+        shown[self._box] = np.where(rim, _RIM, np.where(glass, self._inside[self._box], shown[self._box]))
         slicer.util.arrayFromVolumeModified(self.node)
 
 
@@ -147,10 +174,13 @@ def addBoneEdges(scene, ct):
     Raises
     ------
     InputError
-        The CT shows no bone.
+        No CT, or one that shows no bone.
     """
     removeRole(scene, "edges")
     volume = volumeOfNode(ct, copy=False)
+    volume.meta.update(factsOf(ct))
+    if not is_ct(volume):
+        raise InputError("holds no Hounsfield units", ct.GetName(), "Bone edges need the planning CT.")
     geometry = _coarser(volume.geometry, _EDGE_GRID_MM)
     array = resample(volume, geometry, None, "linear", -1000.0).array
     if not (array > BONE_HU).any():

@@ -96,6 +96,18 @@ def transformOfNode(node):
     return _itkOfRas(arrayOfMatrix(toParent))
 
 
+def transformFromWorld(transformNode):
+    """ITK transform (LPS, world points to points below) of a transform node and everything above it.
+
+    Returns
+    -------
+    SimpleITK.AffineTransform
+    """
+    toWorld = vtk.vtkMatrix4x4()
+    transformNode.GetMatrixTransformToWorld(toWorld)
+    return _itkOfRas(arrayOfMatrix(toWorld))
+
+
 def transformToWorld(node):
     """ITK transform (LPS, world points to the node's own points) of everything above a node.
 

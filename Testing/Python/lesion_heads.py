@@ -65,6 +65,14 @@ def lesion_fraction(shape, geometry, scale=1.0, grow_mm=0.0, factor=4):
     return out
 
 
+def labels_of(geometry, *shapes):
+    """Label image of some shapes, numbered as they come."""
+    array = np.zeros(geometry.shape, np.int32)
+    for number, shape in enumerate(shapes, start=1):
+        array[lesion_fraction(shape, geometry) >= 0.5] = number
+    return Volume(array, geometry, "labels")
+
+
 def make_head(
     shapes, geometry, seed=0, noise=0.03, shading=0.25, scale=400.0, vessels=True, head_mm=(70, 80, 65)
 ):

@@ -1,8 +1,11 @@
-"""Screenshot of the Planning panel beside its views: fused, with targets, dose and isodose lines.
+"""Screenshots of the Planning panel beside its views: targets, dose review with its chart, export preview.
 
 ``PYTHONPATH=BMVascular:Testing python Testing/Screenshots/planning.py`` builds the small simulated patient,
 takes its lesions from the truth and registers CT and T1 as the panel does.
 """
+
+import tempfile
+from pathlib import Path
 
 from common import save, start
 
@@ -40,16 +43,51 @@ def main():
     host.click(ui.targetsButton)
     ui.prescriptionEdit.text = f"{patient.prescription_gy:g}"
     ui.isodoseEdit.text = "100 %, 50 %"
+    ui.fractionsBox.setCurrentText("1")
     host.click(ui.reviewButton)
     host.click(ui.isodoseButton)
     ui.doseOpacity.value = 0.35
-    for name in ("fuse", "organs", "dose", "export", "test"):
-        getattr(ui, f"{name}Section").collapsed = True
-    ui.targetsSection.collapsed = False
     panel.jumpToLesion("M1")
     ui.targetsTable.selectRow(0)
     near(host)
+    only(ui, "targets")
     print(save(host, "BMVPlanning", "planning"))
+    with tempfile.TemporaryDirectory() as folder:
+        preview(host, panel, patient, Path(folder))
+        only(ui, "export")
+        print(save(host, "BMVPlanning", "planning-export"))
+    only(ui, "dose")
+    host.click(ui.chartButton)
+    print(save(host, "BMVPlanning", "planning-dose", (1366, 1100)))
+
+
+def only(ui, shown):
+    """One section open."""
+    for name in ("fuse", "targets", "organs", "dose", "export", "test"):
+        getattr(ui, f"{name}Section").collapsed = name != shown
+
+
+def preview(host, panel, patient, folder):
+    """The preview of the export, from the patient's own DICOM files."""
+    from BMVascularCore.phantom import write_dicom
+
+    write_dicom(patient, folder)
+    for key, series in seriesFolders(folder).items():
+        panel.folderButtons[key].directory = str(series)
+    host.click(panel.ui.previewButton)
+    for button in (panel.ui.ctFolderButton, panel.ui.mrFolderButton):
+        # the folders of this run say nothing to a reader
+        button.text = "DICOM series"
+
+
+def seriesFolders(folder):
+    """The folders of CT and first T1c."""
+    found = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_dir()):
+        key = {"CT": "ct", "T1c": "mr"}.get(path.name.partition("_")[2])
+        if key is not None and key not in found:
+            found[key] = path
+    return found
 
 
 def near(host):

@@ -340,11 +340,21 @@ class ctkPathLineEdit:
 
 @behaviour
 class ctkDirectoryButton:
-    """A button that shows a folder."""
+    """A button that shows a folder, or a text of its own in its place."""
 
     def build(self):
         self.button = QtWidgets.QPushButton(".", self)
         _row(self).addWidget(self.button)
+
+    def get_text(self):
+        return self.held.get("text", "")
+
+    def set_text(self, text):
+        self.held["text"] = text
+        self._show()
+
+    def _show(self):
+        self.button.setText(self.get_text() or self.get_directory())
 
     def get_directory(self):
         return self.held.get("path", "")
@@ -352,7 +362,7 @@ class ctkDirectoryButton:
     def set_directory(self, path):
         changed = path != self.get_directory()
         self.held["path"] = path
-        self.button.setText(path)
+        self._show()
         if changed:
             self.directoryChanged.emit(path)
             self.directorySelected.emit(path)

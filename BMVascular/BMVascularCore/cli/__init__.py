@@ -24,6 +24,7 @@ COMMANDS = (
     "t1map",
     "dce",
     "segment",
+    "track",
     "phenotype",
     "register",
     "targets",

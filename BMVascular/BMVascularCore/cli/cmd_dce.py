@@ -3,10 +3,17 @@
 import numpy as np
 
 from BMVascularCore.cli.cmd_t1map import read_b1
+from BMVascularCore.cli.series_options import (
+    add_baseline_argument,
+    add_series_arguments,
+    frame_range,
+    read_input_curve,
+    read_role_mask,
+    read_timed_series,
+)
 from BMVascularCore.errors import InputError
-from BMVascularCore.io import read_curve, read_mask, read_series, read_volume, write_curves, write_volume
+from BMVascularCore.io import read_volume, write_curves, write_volume
 from BMVascularCore.io.images import output_ending
-from BMVascularCore.io.times import read_times
 from BMVascularCore.perfusion.dce import run_dce
 from BMVascularCore.perfusion.dce_settings import FLAGS, MODEL_INDEX, MODELS, DceSettings
 from BMVascularCore.perfusion.population_aif import AIF_SOURCES
@@ -17,9 +24,7 @@ HELP = "kinetic parameter maps from a DCE series"
 
 def add_arguments(parser):
     """Add the command's options."""
-    parser.add_argument("series", metavar="SERIES", help="4D image, .seq.nrrd, MultiVolume or DICOM folder")
-    parser.add_argument("--times", metavar="FILE", help="frame times in seconds, one a line")
-    parser.add_argument("--dt", type=float, metavar="S", help="frame time, seconds")
+    add_series_arguments(parser)
     parser.add_argument("--tr", type=float, metavar="MS", help="repetition time, ms")
     parser.add_argument("--flip", type=float, metavar="DEG", help="flip angle, degrees")
     parser.add_argument("--t1map", metavar="FILE", help="T1 before the agent, seconds")
@@ -40,27 +45,27 @@ def add_arguments(parser):
     parser.add_argument("--model", choices=MODELS, default="etofts")
     parser.add_argument("--fit-delay", action="store_true", help="fit the arrival delay of each voxel")
     parser.add_argument("--mask", metavar="FILE", help="voxels to analyse")
-    parser.add_argument(
-        "--baseline", metavar="A:B", help="first baseline frame and the one after the last, from 0"
-    )
+    add_baseline_argument(parser)
 
 
 def run(args, folder, call):
     """Run the command."""
     settings = _settings(args)
-    times = read_times(call.add_input("times", args.times)) if args.times else None
-    series = read_series(call.add_input("series", args.series), times_s=times, dt_s=args.dt)
-    _check_clock(series, args)
+    series = read_timed_series(args.series, args, call)
+    _check_clock(series)
     reference = Volume(series.array[0], series.geometry, series.name)
-    curve = _read_aif(args.aif, times, call)
+    mask, vessel = (
+        _array(read_role_mask(path, role, series.geometry, series.name, call))
+        for path, role in ((args.mask, "mask"), (args.aif_mask, "aif mask"))
+    )
     result = run_dce(
         series,
         settings,
         _read_t1(args.t1map, reference, call),
-        _read_mask(args.mask, "mask", reference, call),
-        curve,
+        mask,
+        read_input_curve(args, call),
         call.progress,
-        _read_mask(args.aif_mask, "aif mask", reference, call),
+        vessel,
         read_b1(args.b1, reference, call),
     )
     _write(args, folder, call, series, result)
@@ -97,24 +102,12 @@ def _settings(args):
         aif_is_plasma=args.aif_plasma,
         population_aif=args.population_aif,
         blood_t1_s=args.blood_t1,
-        baseline=_baseline(args.baseline),
+        baseline=frame_range(args.baseline),
         fit_delay=args.fit_delay,
     )
 
 
-def _baseline(text):
-    if text is None:
-        return None
-    first, _, stop = text.partition(":")
-    try:
-        return int(first or 0), int(stop)
-    except ValueError as error:
-        raise InputError(
-            f"'{text}' is not A:B", "--baseline", "Write two frame numbers, for example 1:8."
-        ) from error
-
-
-def _check_clock(series, args):
+def _check_clock(series):
     """Seconds are wanted; times typed in minutes would pass silently through every fit."""
     span = float(series.times_s[-1])
     if span < 30 and len(series.times_s) >= 10:
@@ -139,18 +132,8 @@ def _read_t1(path, reference, call):
     return t1
 
 
-def _read_aif(path, frame_times, call):
-    """Input function on the clock of the series, whose first frame is time 0."""
-    if not path:
-        return None
-    times, values, _ = read_curve(call.add_input("aif", path))
-    return times - (0.0 if frame_times is None else frame_times[0]), values
-
-
-def _read_mask(path, role, reference, call):
-    if not path:
-        return None
-    return read_mask(call.add_input(role, path), reference.geometry, reference.name).array
+def _array(volume):
+    return None if volume is None else volume.array
 
 
 def _write(args, folder, call, series, result):

@@ -2,11 +2,16 @@
 
 import numpy as np
 
-from BMVascularCore.errors import InputError
-from BMVascularCore.io.images import output_ending, read_mask, write_volume
-from BMVascularCore.io.series import read_series
-from BMVascularCore.io.tables import read_curve, write_curves
-from BMVascularCore.io.times import read_times
+from BMVascularCore.cli.series_options import (
+    add_baseline_argument,
+    add_series_arguments,
+    frame_range,
+    read_input_curve,
+    read_role_mask,
+    read_timed_series,
+)
+from BMVascularCore.io.images import output_ending, write_volume
+from BMVascularCore.io.tables import write_curves
 from BMVascularCore.perfusion.dsc import DscSettings, run_dsc
 from BMVascularCore.volume import Volume
 
@@ -17,9 +22,7 @@ _AIF_COLUMNS = ("delta_r2s_per_s", "dr2s", "concentration_mM", "concentration", 
 
 def add_arguments(parser):
     """Options of ``dsc``."""
-    parser.add_argument("series", help="4D image, Slicer sequence, MultiVolume or DICOM folder")
-    parser.add_argument("--times", metavar="FILE", help="frame times in seconds, one a line")
-    parser.add_argument("--dt", type=float, metavar="S", help="seconds per frame")
+    add_series_arguments(parser)
     parser.add_argument("--te", type=float, metavar="MS", help="echo time in ms (obligatory for raw signal)")
     parser.add_argument("--flip", type=float, metavar="DEG", help="flip angle in degrees")
     parser.add_argument("--tr", type=float, metavar="MS", help="repetition time in ms")
@@ -41,9 +44,7 @@ def add_arguments(parser):
     how = parser.add_argument_group("method")
     how.add_argument("--leakage", choices=("none", "bsw", "bidirectional", "auto"), default="auto")
     how.add_argument("--deconvolution", choices=("osvd", "csvd", "ssvd", "none"), default="osvd")
-    how.add_argument(
-        "--baseline", metavar="A:B", help="baseline frames, from A up to but not including B, counted from 0"
-    )
+    add_baseline_argument(how)
     how.add_argument("--skip", type=int, metavar="N", help="frames dropped at the start")
     how.add_argument(
         "--motion", choices=("auto", "on", "off"), default="auto", help="registration of the frames"
@@ -53,8 +54,10 @@ def add_arguments(parser):
 def run(args, folder, call):
     """Read, process, write."""
     call.progress(0.0, "Reading")
-    series = _read(args.series, args, call, "series")
-    second = None if args.second_echo is None else _read(args.second_echo, args, call, "second echo")
+    series = read_timed_series(args.series, args, call)
+    second = (
+        None if args.second_echo is None else read_timed_series(args.second_echo, args, call, "second echo")
+    )
     masks = {
         role: _read_mask(getattr(args, role), role, series, call) for role in ("mask", "exclude", "nawm")
     }
@@ -67,22 +70,13 @@ def run(args, folder, call):
     return {**result.summary, "medians": _medians(result)}
 
 
-def _read(path, args, call, role):
-    times = None if args.times is None else read_times(call.add_input("times", args.times))
-    return read_series(call.add_input(role, path), times, args.dt)
-
-
 def _read_mask(path, role, series, call):
-    if path is None:
-        return None
-    return read_mask(call.add_input(role, path), series.geometry, series.name)
+    return read_role_mask(path, role, series.geometry, series.name, call)
 
 
 def _aif(args, series, call):
     if args.aif is not None:
-        times, values, _ = read_curve(call.add_input("aif", args.aif), _AIF_COLUMNS)
-        # the clock of the series starts at its first frame
-        return times - (0.0 if args.times is None else read_times(args.times)[0]), values
+        return read_input_curve(args, call, _AIF_COLUMNS)
     return _read_mask(args.aif_mask, "aif mask", series, call)
 
 
@@ -97,22 +91,9 @@ def _settings(args):
         leakage=args.leakage,
         deconvolution=args.deconvolution,
         skip=args.skip,
-        baseline=_frames(args.baseline),
+        baseline=frame_range(args.baseline),
         motion=args.motion,
     )
-
-
-def _frames(text):
-    """``A:B`` as two frame numbers."""
-    if text is None:
-        return None
-    first, _, stop = text.partition(":")
-    try:
-        return int(first), int(stop)
-    except ValueError as error:
-        raise InputError(
-            f"'{text}' is not A:B", "--baseline", "Write two frame numbers, for example 2:12."
-        ) from error
 
 
 def _write(result, series, ending, folder, call):

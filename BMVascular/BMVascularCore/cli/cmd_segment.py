@@ -3,6 +3,7 @@
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_volume, write_table, write_volume
 from BMVascularCore.io.images import output_ending
+from BMVascularCore.io.points import read_points
 from BMVascularCore.lesions import (
     COLUMNS,
     COMPARTMENT_NAMES,
@@ -12,6 +13,7 @@ from BMVascularCore.lesions import (
     prepare,
     segment_lesions,
 )
+from BMVascularCore.lesions.same_head import refuse_ct
 from BMVascularCore.progress import share_of
 
 HELP = "metastases from one click each: enhancing tumour, core, oedema, haemorrhage, and their sizes"
@@ -35,6 +37,12 @@ def add_arguments(parser):
         help="a click on what is not lesion (of NAME, or of all)",
     )
     parser.add_argument(
+        "--seeds",
+        metavar="FILE",
+        help="clicks from a file: Slicer point list (.mrk.json, .fcsv) or CSV with name, r_mm, a_mm, s_mm; points of "
+        "one name belong to one lesion, the description 'exclude' makes an exclude click",
+    )
+    parser.add_argument(
         "--labels",
         metavar="FILE",
         help="lesions drawn elsewhere in place of clicks: NIfTI, NRRD, .seg.nrrd or DICOM SEG",
@@ -42,8 +50,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--candidates",
         action="store_true",
-        help="write candidates.csv, places worth a click (about 97 %% of simulated lesions with T1, 89 %% "
-        "without; 20 and 11 false ones a patient); never lesions",
+        help="write candidates.csv, places worth a click (about 96 %% of simulated lesions with T1, 88 %% "
+        "without; 12 and 1 false ones a patient); never lesions",
     )
     for role, text in (("t1", "T1 before contrast"), ("flair", "FLAIR"), ("swi", "SWI or T2*")):
         parser.add_argument(f"--{role}", metavar="FILE", help=text)
@@ -55,20 +63,28 @@ def add_arguments(parser):
 
 def run(args, folder, call):
     """Segment and write ``lesions``, ``compartments`` and ``lesions.csv``; or candidates alone."""
-    if args.labels and (args.seed or args.exclude_seed):
+    clicked = args.seed or args.seeds
+    if args.labels and (clicked or args.exclude_seed):
         raise InputError("is given together with clicks", "--labels", "Give one of them.")
-    seeds = [] if args.labels or (args.candidates and not args.seed) else _seeds(args, call)
+    if not 0 < args.max_radius_mm < 200:
+        raise InputError(
+            f"{args.max_radius_mm:g} is no radius of a lesion", "--max-radius-mm", "Give 1 to 80 mm."
+        )
+    seeds = [] if args.labels or (args.candidates and not clicked) else _seeds(args, call)
     images = {
         role: read_volume(call.add_input(role, path)) if path else None
         for role, path in (("t1c", args.t1c), ("t1", args.t1), ("flair", args.flair), ("swi", args.swi))
     }
+    refuse_ct({role.upper() if role != "t1c" else "T1c": volume for role, volume in images.items()})
     work = call.progress
     ready = prepare(images["t1c"], images["t1"], images["flair"], images["swi"], share_of(work, 0.0, 0.3))
     summary = {}
     if args.candidates:
         summary["candidates"] = _write_candidates(ready, folder, share_of(work, 0.3, 0.5))
     if args.labels:
-        result = lesions_from_labels(call.add_input("labels", args.labels), ready=ready)
+        result = lesions_from_labels(
+            call.add_input("labels", args.labels), ready=ready, progress=share_of(work, 0.5, 1.0)
+        )
         result.warnings[:0] = ready.warnings
     elif seeds:
         result = segment_lesions(
@@ -128,14 +144,32 @@ def _summary(result):
 
 
 def _seeds(args, call):
-    if not args.seed:
+    if not (args.seed or args.seeds):
         raise InputError(
-            "no click was given", "--seed", "Give at least one, for example --seed=-32,14,60=M1."
+            "no click was given",
+            "--seed",
+            "Give at least one, for example --seed=-32,14,60=M1, or --seeds FILE.",
         )
-    parsed = [call.point_lps(text) for text in args.seed]
-    taken = {name for _, name in parsed if name}
-    seeds = []
-    for point, name in parsed:
+    points = read_points(call.add_input("seeds", args.seeds), args.lps) if args.seeds else []
+    listed = [(place, name or None) for name, place, said in points if said.lower() != "exclude"]
+    given = [call.point_lps(text) for text in args.seed]
+    seeds = _named(listed + given)
+    taken = {seed.name for seed in seeds}
+    # an exclude point of a file that carries another name (Slicer numbers its points) cuts from all lesions
+    excluded = [
+        (place, name if name in taken else None) for name, place, said in points if said.lower() == "exclude"
+    ]
+    for point, name in excluded + [call.point_lps(text, "--exclude-seed") for text in args.exclude_seed]:
+        if name is not None and name not in taken:
+            raise InputError(f"no --seed is named {name}", "--exclude-seed", "Use the name of a lesion.")
+        seeds.append(Seed(name or "", tuple(point), "exclude"))
+    return seeds
+
+
+def _named(points):
+    """Include clicks; those without a name get the next free L and number."""
+    taken, seeds = {name for _, name in points if name}, []
+    for point, name in points:
         if name is None:
             number = 1
             while f"L{number}" in taken:
@@ -143,9 +177,4 @@ def _seeds(args, call):
             name = f"L{number}"
             taken.add(name)
         seeds.append(Seed(name, tuple(point)))
-    for text in args.exclude_seed:
-        point, name = call.point_lps(text, "--exclude-seed")
-        if name is not None and name not in taken:
-            raise InputError(f"no --seed is named {name}", "--exclude-seed", "Use the name of a lesion.")
-        seeds.append(Seed(name or "", tuple(point), "exclude"))
     return seeds

@@ -63,7 +63,7 @@ def read_series(path, times_s=None, dt_s=None, name=None):
             f"holds no frame times that can be trusted (its header says {image.GetSpacing()[3]:g} per frame, "
             "which many programs fill in by default)",
             path.name,
-            "Give --dt (seconds per frame) or --times (a file).",
+            "Give seconds per frame (--dt) or all frame times (--times).",
         )
     times, source, warnings = choose_times(array.shape[0], path.name, times_s, dt_s, header)
     return Series(array, times, geometry, name, {"times_source": source, "warnings": warnings})

@@ -39,7 +39,9 @@ def check_times(times_s, name):
     times = np.asarray(times_s, dtype=float)
     if not np.isfinite(times).all():
         raise InputError(
-            "frame times hold values that are not numbers", name, "Give --times or --dt in seconds."
+            "frame times hold values that are not numbers",
+            name,
+            "Give frame times in seconds (--times, --dt).",
         )
     steps = np.diff(times)
     if (steps < -_SECONDS_PER_DAY / 2).sum() == 1:
@@ -52,7 +54,7 @@ def check_times(times_s, name):
         raise InputError(
             f"frame times do not increase at frame {frame + 1}",
             name,
-            "Give --times with increasing seconds, or --dt.",
+            "Give increasing frame times in seconds (--times, --dt).",
         )
     warnings = []
     if len(steps):
@@ -62,7 +64,7 @@ def check_times(times_s, name):
             raise InputError(
                 f"the median frame time of {step:g} s is not possible; the times {guess}",
                 name,
-                "Give --times or --dt in seconds.",
+                "Give frame times in seconds (--times, --dt).",
             )
         if step > 60:
             warnings.append(f"{name}: median frame time {step:g} s is long; are the times in milliseconds?")
@@ -141,7 +143,9 @@ def choose_times(n_frames, name, times_s=None, dt_s=None, header=None):
     elif header is not None:
         times_s, source = header
     else:
-        raise InputError("holds no frame times", name, "Give --dt (seconds per frame) or --times (a file).")
+        raise InputError(
+            "holds no frame times", name, "Give seconds per frame (--dt) or all frame times (--times)."
+        )
     times_s = np.asarray(times_s, dtype=float)
     if len(times_s) != n_frames:
         raise InputError(

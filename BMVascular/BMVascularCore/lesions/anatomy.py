@@ -42,11 +42,23 @@ class Anatomy:
         return float(field[tuple(at.T)].min())
 
 
+@dataclass
+class _Brain:
+    """What of the anatomy no lesion changes, on the coarse grid."""
+
+    steps: np.ndarray
+    step_mm: np.ndarray
+    surface: np.ndarray | None
+    dark: np.ndarray | None
+    to_ventricle_mm: np.ndarray | None
+
+
 def find_anatomy(ready, lesions=None):
     """Brain and ventricles of a prepared volume.
 
     The brain is what stays of the tissue of middle intensity when thin bridges to scalp and skull are
-    opened; ventricles are the dark pools in its middle. Lesions are neither.
+    opened; ventricles are the dark pools in its middle. Lesions are not: their cores are dark, too. What
+    does not depend on the lesions is worked out once per volume.
 
     Parameters
     ----------
@@ -58,15 +70,36 @@ def find_anatomy(ready, lesions=None):
     -------
     Anatomy
     """
-    steps, every, step_mm = _coarse(ready)
-    image, brain = ready.once("brain", lambda: _image_and_brain(ready))
-    sick = np.zeros(image.shape, dtype=bool)
-    if lesions is not None:
-        sick = ndimage.binary_dilation(ndimage.maximum_filter(lesions, steps)[every], iterations=2)
+    brain = ready.once("brain", lambda: _without_lesions(ready))
+    pools = brain.to_ventricle_mm
+    if lesions is not None and brain.dark is not None:
+        sick = _near_lesions(lesions, brain)
+        if (sick & brain.dark).any():
+            pools = _to_ventricle(brain.dark & ~sick, brain.step_mm)
+    return Anatomy(brain.steps, brain.surface, pools)
+
+
+def _near_lesions(lesions, brain):
+    """Coarse voxels that hold a lesion, and two around them."""
+    sick = np.zeros(brain.dark.shape, dtype=bool)
+    at = (np.argwhere(lesions) + brain.steps // 2) // brain.steps
+    sick[tuple(np.minimum(at, np.asarray(sick.shape) - 1).T)] = True
+    if not sick.any():
+        return sick
+    box = shapes.bounding(sick, 3)
+    sick[box] = ndimage.binary_dilation(sick[box], iterations=2)
+    return sick
+
+
+def _without_lesions(ready):
+    steps, _, step_mm = _coarse(ready)
+    image, brain = ready.once("brain mask", lambda: _image_and_brain(ready))
     if brain is None:
-        return Anatomy(steps, None, None)
-    surface = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=step_mm)[1:-1, 1:-1, 1:-1]
-    return Anatomy(steps, surface, _to_ventricle(image, brain, surface, sick, step_mm))
+        return _Brain(steps, step_mm, None, None, None)
+    surface = shapes.distances_mm(~np.pad(brain, 1), step_mm)[1:-1, 1:-1, 1:-1]
+    level = float(np.median(image[brain]))
+    dark = brain & (image < 0.62 * level) & (surface > 22.0)
+    return _Brain(steps, step_mm, surface, dark, _to_ventricle(dark, step_mm))
 
 
 def _coarse(ready):
@@ -98,7 +131,7 @@ def find_reach(ready):
     ndarray of bool, shape of T1c
     """
     steps, every, step_mm = _coarse(ready)
-    brain = ready.once("brain", lambda: _image_and_brain(ready))[1]
+    brain = ready.once("brain mask", lambda: _image_and_brain(ready))[1]
     if brain is None or brain.sum() > _STRIPPED * ready.head[every].sum():
         return ready.head
     rays = shapes.even_directions(260)
@@ -117,29 +150,30 @@ def _brain(image, head, step_mm):
     inner = image[head]
     level = float(np.median(inner[inner > 0.3 * np.median(inner)]))
     tissue = head & (image > 0.5 * level) & (image < 1.7 * level)
-    depth = ndimage.distance_transform_edt(np.pad(tissue, 1), sampling=step_mm)[1:-1, 1:-1, 1:-1]
+    depth = shapes.distances_mm(~np.pad(tissue, 1), step_mm)[1:-1, 1:-1, 1:-1]
     for radius_mm in (5.0, 7.0):
         pieces, count = ndimage.label(depth > radius_mm)
         if not count:
             return None
         core = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-        near = ndimage.distance_transform_edt(~core, sampling=step_mm) <= radius_mm - 1.0
+        near = shapes.distances_mm(core, step_mm) <= radius_mm - 1.0
         brain = near & head & (image > 0.2 * level)
-        wide = ndimage.distance_transform_edt(~np.pad(brain, 6), sampling=step_mm) <= 8.0
-        closed = ndimage.distance_transform_edt(wide, sampling=step_mm) > 8.0
+        if not brain.any():
+            continue
+        wide = shapes.distances_mm(np.pad(brain, 6), step_mm) <= 8.0
+        closed = shapes.distances_mm(~wide, step_mm) > 8.0
         brain = ndimage.binary_fill_holes(closed[6:-6, 6:-6, 6:-6] | brain)
         if _BRAIN_ML[0] <= brain.sum() * voxel_ml <= _BRAIN_ML[1]:
             return brain
     return None
 
 
-def _to_ventricle(image, brain, surface, sick, step_mm):
-    level = float(np.median(image[brain]))
-    dark = brain & (image < 0.62 * level) & (surface > 22.0) & ~sick
+def _to_ventricle(dark, step_mm):
+    """Distance to the dark pools that are large enough for a ventricle, or None."""
     pieces, count = ndimage.label(dark)
     if not count:
         return None
     sizes = np.bincount(pieces.ravel()) * float(np.prod(step_mm)) / 1000
     sizes[0] = 0.0
     pool = sizes[pieces] >= _VENTRICLE_ML
-    return ndimage.distance_transform_edt(~pool, sampling=step_mm) if pool.any() else None
+    return shapes.distances_mm(pool, step_mm) if pool.any() else None

@@ -10,6 +10,8 @@ from BMVascularCore.volume import Geometry, resample
 
 _RADII_MM = (1.5, 2.5, 4.0, 6.5, 10.0)
 _HALVED_FROM_MM = 4.0
+# a lesion stands alone; a vessel crosses the shell around any of its places twice, which is more than this
+_MOST_ON = 0.08
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ def find_candidates(ready, most=40, min_score=4.0, progress=None):
     """Blobs in the subtraction (T1c less T1) or in T1c, vessel-like ones rejected.
 
     Scale-normalised Laplacian of Gaussian at five radii (Lindeberg 1998,
-    doi 10.1023/A:1008045108935); a blob must curve down along all three axes alike, which vessels
-    and sheets do not.
+    doi 10.1023/A:1008045108935); a blob must curve down along all three axes alike, and stand alone in the
+    shell around it, which vessels and sheets do not.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def find_candidates(ready, most=40, min_score=4.0, progress=None):
             image, inner, geometry = _halved(image, inner, geometry)
         spots += _spots(image, inner, geometry, radius, noise, min_score)
     report(1.0, "candidates found")
-    return _thinned(sorted(spots, key=lambda c: -c.score), most)
+    return _thinned(sorted(spots, key=lambda spot: -spot[0].score), most)
 
 
 def _coarse_image(ready):
@@ -111,7 +113,8 @@ def _spots(image, inner, geometry, radius, noise, min_score):
         shape = _roundness(image, index, geometry, sigma)
         score = float(response[tuple(index)] / noise * 2.0 * shape)
         if shape > 0.25 and score >= min_score:
-            spots.append(Candidate(tuple(geometry.points_of(index).tolist()), score, radius))
+            alone = _goes_on(image, index, geometry, radius) <= _MOST_ON
+            spots.append((Candidate(tuple(geometry.points_of(index).tolist()), score, radius), alone))
     return spots
 
 
@@ -131,17 +134,31 @@ def _roundness(image, index, geometry, sigma):
     return float(max(0.0, curves[0]) / curves[2]) if curves[2] > 0 else 0.0
 
 
+def _goes_on(image, index, geometry, radius):
+    """Share of the shell around a blob that is more than half as bright: vessels and sheets run on through it."""
+    spacing = np.asarray(geometry.spacing_kji_mm)
+    reach = np.ceil((2.2 * radius + 3.0) / spacing).astype(int)
+    low = np.maximum(0, index - reach)
+    box = tuple(slice(a, b + 1) for a, b in zip(low, index + reach, strict=True))
+    part = image[box]
+    places = np.indices(part.shape).transpose(1, 2, 3, 0) + low - index
+    away = np.sqrt(((places * spacing) ** 2).sum(-1))
+    ball = part[away <= max(0.8 * radius, 1.1)].mean()
+    shell = part[(away > 1.5 * radius + 1.0) & (away < 2.2 * radius + 2.5)]
+    return float((shell > (ball + np.median(shell)) / 2).mean()) if shell.size else 0.0
+
+
 def _thinned(spots, most):
-    """The best of each cluster."""
+    """The best of each cluster, where it stands alone: a vessel's lesser places do not take its place."""
     kept = []
-    for spot in spots:
+    for spot, alone in spots:
         near = any(
             np.linalg.norm(np.subtract(spot.point_lps_mm, k.point_lps_mm))
             < max(k.radius_mm, spot.radius_mm) + 1.0
-            for k in kept
+            for k, _ in kept
         )
         if not near:
-            kept.append(spot)
-        if len(kept) == most:
+            kept.append((spot, alone))
+        if len(kept) == 2 * most:
             break
-    return kept
+    return [spot for spot, alone in kept if alone][:most]

@@ -44,7 +44,7 @@ def closed_instead(ready, point, result, max_radius_mm):
     if result is not None:
         # the surface is stiff: what the object adds next to it stays
         mask |= WorkGridView(coarse, grid).move(found.mask) & (
-            shapes.distance_mm(mask, grid.spacing_mm) <= 1.2
+            shapes.distance_mm(mask, grid.spacing_mm, 1.2) <= 1.2
         )
         threshold, sharpness = found.threshold, found.sharpness
     closed = grow.Found(mask, threshold, sharpness, True)
@@ -97,7 +97,7 @@ def _merit(ready, image, mask, spacing_mm, background):
         return 0.0
     drop = grow.full_edge(background, ready.noise)
     seen = star.edge_coverage(image, mask, spacing_mm, background, drop)
-    away = shapes.distance_mm(mask, spacing_mm)
+    away = shapes.distance_mm(mask, spacing_mm, 5.0)
     shell = image[(away > 1.2) & (away <= 5.0)]
     bright = float(np.mean(shell > background + 0.7 * drop)) if shell.size else 0.0
     return seen * shapes.solidity(mask) * (1.0 - min(1.0, 1.5 * bright))

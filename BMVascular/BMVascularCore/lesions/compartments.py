@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from BMVascularCore.lesions import shapes
+from BMVascularCore.lesions.location import head_depth
 from BMVascularCore.lesions.model import CORE, ENHANCING, HAEMORRHAGE, OEDEMA
 from BMVascularCore.progress import share_of
 
@@ -43,7 +45,7 @@ def _inside_codes(ready, lesion, window, inside):
     half = (lesion.inside_level + lesion.outside_level) / 2
     image = ready.t1c.array[window]
     spacing = ready.t1c.geometry.spacing_kji_mm
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    depth = shapes.distances_mm(~np.pad(inside, 1), spacing)[1:-1, 1:-1, 1:-1]
     # the outermost voxels are dark through partial volume, not necrosis
     dark = inside & (image < half) & (depth > 1.01 * min(spacing))
     pieces, count = ndimage.label(dark)
@@ -92,16 +94,18 @@ def _add_oedema(ready, labels, lesions, codes, oedema):
     high = np.max([np.add(x.corner_kji, x.fraction.shape) for x in lesions], axis=0) + reach
     box = tuple(slice(max(0, a), min(n, b)) for a, b, n in zip(low, high, labels.shape, strict=True))
     label, flair = labels[box], ready.flair.array[box]
-    distance, nearest = ndimage.distance_transform_edt(
-        label == 0, sampling=geometry.spacing_kji_mm, return_indices=True
-    )
-    owner = label[tuple(nearest)]
+    numbers = np.unique(label[label > 0])
+    if not len(numbers):
+        return
+    distance = shapes.distances_mm(label > 0, geometry.spacing_kji_mm)
+    owner = _nearest_label(label, numbers, geometry)
     bright = _bright_flair(ready, box, flair, label, distance)
     owner = _owners_of_oedema(label, owner, distance, bright, geometry)
     pieces, count = ndimage.label(bright | (label > 0))
     if count:
-        touching = np.unique(pieces[label > 0])
-        found = bright & np.isin(pieces, touching) & (label == 0) & (distance <= OEDEMA_REACH_MM)
+        touching = np.zeros(count + 1, dtype=bool)
+        touching[pieces[label > 0]] = True
+        found = bright & touching[pieces] & (label == 0) & (distance <= OEDEMA_REACH_MM)
         oedema[box][found] = owner[found]
         codes[box][found] = OEDEMA
 
@@ -116,8 +120,18 @@ def _owners_of_oedema(label, owner, distance, bright, geometry):
     own = [n for n in numbers if bright[shell & (owner == n)].mean() >= 0.3]
     if not own or len(own) == len(numbers):
         return owner
+    return _nearest_label(label, own, geometry)
+
+
+def _nearest_label(label, numbers, geometry):
+    """The nearest of some labels at each voxel."""
+    if len(numbers) == 1:
+        return np.broadcast_to(label.dtype.type(numbers[0]), label.shape)
     nearest = ndimage.distance_transform_edt(
-        ~np.isin(label, own), sampling=geometry.spacing_kji_mm, return_distances=False, return_indices=True
+        ~np.isin(label, numbers),
+        sampling=geometry.spacing_kji_mm,
+        return_distances=False,
+        return_indices=True,
     )
     return label[tuple(nearest)]
 
@@ -135,8 +149,9 @@ def _bright_flair(ready, box, flair, label, distance):
     """
     spacing = ready.t1c.geometry.spacing_kji_mm
     smooth = ndimage.gaussian_filter(flair, [0.6 / s for s in spacing])
-    padded = np.pad(ready.head[box], 1, mode="edge")
-    depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
+    depth, steps = head_depth(ready)
+    near = [np.rint(np.arange(b.start, b.stop) / s).astype(int) for b, s in zip(box, steps, strict=True)]
+    depth = depth[np.ix_(*(np.minimum(at, n - 1) for at, n in zip(near, depth.shape, strict=True)))]
     deep = (depth > _SKULL_MM) & (distance > 6) & (smooth > 0)
     normal = smooth[deep]
     if normal.size < 100:

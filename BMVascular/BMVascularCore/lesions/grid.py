@@ -47,20 +47,16 @@ class WorkGrid:
         last = self.image_index_of(np.asarray(self.shape) - 1)
         high = np.minimum(array.shape, np.ceil(last).astype(int) + 5)
         part = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        is_mask = part.dtype == bool
+        first = self.origin_kji - low
+        if part.dtype == bool:
+            return _nearest(part, self.step_kji, first, self.shape)
         part = part.astype(np.float32)
         sigma = [0.35 * s if s > 1.4 else 0.0 for s in self.step_kji]
-        if not is_mask and any(sigma):
+        if any(sigma):
             part = ndimage.gaussian_filter(part, sigma, truncate=2.5)
-        out = ndimage.affine_transform(
-            part,
-            self.step_kji,
-            self.origin_kji - low,
-            self.shape,
-            order=0 if is_mask else order,
-            mode="nearest",
-        )
-        return out > 0.5 if is_mask else out
+        if order <= 1:
+            return interpolated(part, self.step_kji, first, self.shape)
+        return ndimage.affine_transform(part, self.step_kji, first, self.shape, order=order, mode="nearest")
 
     def fractions(self, mask, image_shape, factor=3):
         """Share of each image voxel inside a working-grid mask.
@@ -82,13 +78,66 @@ class WorkGrid:
         low = np.maximum(0, np.floor(ends[0]).astype(int))
         high = np.minimum(np.asarray(image_shape) - 1, np.ceil(ends[1]).astype(int))
         count = np.where(self.step_kji < 0.34, 5, factor)
-        shape = (high - low + 1) * count
-        step = 1.0 / (count * self.step_kji)
-        first = (low - 0.5 + 0.5 / count - self.origin_kji) / self.step_kji
-        fine = ndimage.affine_transform(mask.astype(np.float32), step, first, tuple(shape), order=1)
-        n = high - low + 1
-        fine = fine.reshape(n[0], count[0], n[1], count[1], n[2], count[2])
-        return tuple(int(v) for v in low), fine.mean(axis=(1, 3, 5))
+        fraction = mask.astype(np.float32)
+        # the mean of a linear interpolation over a box of points is a weighted sum along each axis in turn
+        for axis, (n, points) in enumerate(zip(high - low + 1, count, strict=True)):
+            places = low[axis] - 0.5 + (np.arange(n * points) + 0.5) / points
+            places = (places - self.origin_kji[axis]) / self.step_kji[axis]
+            weights = _linear_weights(places, mask.shape[axis]).reshape(n, points, -1).mean(1)
+            fraction = np.moveaxis(np.tensordot(weights, fraction, (1, axis)), 0, axis)
+        return tuple(int(v) for v in low), fraction
+
+
+def _linear_weights(places, size):
+    """Matrix of linear interpolation at fractional indices of an axis, zero outside of it."""
+    low = np.clip(np.floor(places).astype(int), 0, max(0, size - 2))
+    share = (places - low).astype(np.float32)
+    inside = ((places >= 0) & (places <= size - 1)).astype(np.float32)
+    weights = np.zeros((len(places), size), dtype=np.float32)
+    rows = np.arange(len(places))
+    weights[rows, low] = (1 - share) * inside
+    weights[rows, np.minimum(low + 1, size - 1)] += share * inside
+    return weights
+
+
+def interpolated(array, step, first, shape, outside=None):
+    """Linear interpolation at ``first + step * n`` of each axis: axis by axis, as no axes are mixed.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (k, j, i)
+    step, first : array of 3 float
+    shape : tuple of int
+    outside : float, optional
+        What lies beyond the array; its border value if None.
+
+    Returns
+    -------
+    ndarray of float32
+    """
+    beyond = np.zeros(shape, dtype=bool)
+    for axis, (n, size) in enumerate(zip(shape, array.shape, strict=True)):
+        places = first[axis] + step[axis] * np.arange(n)
+        along = [-1 if a == axis else 1 for a in range(3)]
+        if outside is not None:
+            beyond |= ((places < 0) | (places > size - 1)).reshape(along)
+        places = np.clip(places, 0, size - 1)
+        low = np.minimum(places.astype(int), max(0, size - 2))
+        share = (places - low).astype(np.float32).reshape(along)
+        before = np.take(array, low, axis)
+        array = before + share * (np.take(array, np.minimum(low + 1, size - 1), axis) - before)
+    if outside is not None:
+        array[beyond] = outside
+    return array
+
+
+def _nearest(array, step, first, shape):
+    """The nearest values at ``first + step * n`` of each axis, those of the border beyond it."""
+    places = [
+        np.clip(np.floor(f + s * np.arange(n) + 0.5).astype(int), 0, size - 1)
+        for f, s, n, size in zip(first, step, shape, array.shape, strict=True)
+    ]
+    return array[np.ix_(*places)]
 
 
 class WorkGridView:
@@ -101,9 +150,7 @@ class WorkGridView:
         """The mask on the target grid (half value of the linear interpolation)."""
         step = self.target.step_kji / self.source.step_kji
         first = self.source.index_of(self.target.origin_kji)
-        return (
-            ndimage.affine_transform(mask.astype(np.float32), step, first, self.target.shape, order=1) > 0.5
-        )
+        return interpolated(mask.astype(np.float32), step, first, self.target.shape, 0.0) > 0.5
 
 
 def grid_around(ready, points, reach_mm, spacing_mm):

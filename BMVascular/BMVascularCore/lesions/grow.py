@@ -274,7 +274,7 @@ def tidy(piece, points, spacing_mm, max_radius_mm, reach, thick=False):
     radius = float(np.clip((0.2 if thick else 0.35) * peak, 0.0, 2.5))
     if radius > 0.7 * spacing_mm:
         kept = shapes.opened(part, radius, spacing_mm)
-        part &= shapes.distance_mm(kept, spacing_mm) <= 0.4 * radius
+        part &= shapes.distance_mm(kept, spacing_mm, 0.4 * radius) <= 0.4 * radius
         part = shapes.piece_at(part, local, max(reach, 3.0 / spacing_mm))
         if part is None:
             return None

@@ -1,12 +1,12 @@
 """Where a lesion lies, in words that the image supports without an atlas."""
 
 import numpy as np
-from scipy import ndimage
 
+from BMVascularCore.lesions import shapes
 from BMVascularCore.lesions.anatomy import find_anatomy
 
 
-def words(labels, mask, window, ready=None, notes=None):
+def words(labels, mask, window, ready=None, notes=None, place=None):
     """Centre, side of the midline, depth below the head's surface, distance to cortex and ventricles.
 
     The midline is the middle of the head's width at the lesion's height. Lobes are not named: that
@@ -22,6 +22,9 @@ def words(labels, mask, window, ready=None, notes=None):
         Images on the grid of ``labels``.
     notes : list of str, optional
         Gets the reasons for what is left out.
+    place : Anatomy, optional
+        Of :func:`~BMVascularCore.lesions.anatomy.find_anatomy` with all lesions of ``labels`` left out;
+        found here where it is not given.
 
     Returns
     -------
@@ -38,9 +41,9 @@ def words(labels, mask, window, ready=None, notes=None):
     if ready is None:
         notes.append("side, depth, distance to cortex and ventricles not measurable: no head image")
         return out
-    out["side"] = _side(labels, ready.head, centre_lps)
+    out["side"] = _side(ready, centre_lps)
     out["depth_below_head_surface_mm"] = _depth(ready, index.mean(0))
-    place = ready.once("anatomy", lambda: find_anatomy(ready, labels.array > 0))
+    place = find_anatomy(ready, labels.array > 0) if place is None else place
     for key, which, missing in (
         ("distance_to_cortex_mm", "to_surface_mm", "the brain cannot be told from the skull"),
         ("distance_to_ventricle_mm", "to_ventricle_mm", "no ventricle is seen"),
@@ -51,9 +54,10 @@ def words(labels, mask, window, ready=None, notes=None):
     return out
 
 
-def _side(labels, head, centre_lps):
-    index = np.argwhere(head[::4, ::4, ::4]) * 4
-    points = labels.geometry.points_of(index)
+def _side(ready, centre_lps):
+    points = ready.once(
+        "head points", lambda: ready.t1c.geometry.points_of(np.argwhere(ready.head[::4, ::4, ::4]) * 4)
+    )
     level = np.abs(points[:, 2] - centre_lps[2]) < 12.0
     if level.sum() < 50:
         return None
@@ -66,13 +70,23 @@ def _side(labels, head, centre_lps):
 
 
 def _depth(ready, centre_kji):
+    depth, steps = head_depth(ready)
+    at = np.clip(np.rint(centre_kji / steps).astype(int), 0, np.asarray(depth.shape) - 1)
+    return float(depth[tuple(at)])
+
+
+def head_depth(ready):
+    """Depth below the head's surface on a grid of about 2 mm, mm; and that grid's steps in voxels (k, j, i).
+
+    The border of the image is no surface.
+    """
     spacing = np.asarray(ready.t1c.geometry.spacing_kji_mm)
     steps = np.maximum(1, np.rint(2.0 / spacing).astype(int))
 
     def depth_map():
-        small = ready.head[:: steps[0], :: steps[1], :: steps[2]]
-        return ndimage.distance_transform_edt(small, sampling=spacing * steps)
+        air = ~ready.head[:: steps[0], :: steps[1], :: steps[2]]
+        if not air.any():
+            return np.full(air.shape, np.inf, dtype=np.float32)
+        return shapes.distances_mm(air, spacing * steps)
 
-    depth = ready.once("depth", depth_map)
-    at = np.clip(np.rint(centre_kji / steps).astype(int), 0, np.asarray(depth.shape) - 1)
-    return float(depth[tuple(at)])
+    return ready.once("depth", depth_map), steps

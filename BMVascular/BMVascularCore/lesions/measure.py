@@ -3,11 +3,14 @@
 import numpy as np
 from scipy import ndimage
 
-from BMVascularCore.lesions import location, rano
+from BMVascularCore.lesions import location, rano, shapes
+from BMVascularCore.lesions.anatomy import find_anatomy
 from BMVascularCore.lesions.model import CORE, ENHANCING, HAEMORRHAGE, OEDEMA
 
 # error of the whole boundary, see volume_se_ml
 _BOUNDARY_MM = 0.12
+# a lesion of fewer slices has no shape that could be told
+_LEAST_EXTENT = 4
 COLUMNS = (
     "name",
     "label",
@@ -71,19 +74,39 @@ def measure_lesions(
     list of dict
         Keys :data:`COLUMNS`; None where not measurable, with the reason in ``notes``.
     """
-    boxes = ndimage.find_objects(labels.array)
-    found = [n for n, box in enumerate(boxes, start=1) if box is not None and (only is None or n in only)]
+    boxes = _boxes(labels, lesions, only)
+    found = sorted(boxes)
+    place = None if ready is None else find_anatomy(ready, labels.array > 0)
+    spread = None if oedema is None else ndimage.find_objects(oedema.array)
     rows = []
     for number, label in enumerate(found):
         if progress is not None:
             progress(number / len(found), "measures")
         name = (names or {}).get(label, f"L{label}")
         lesion = (lesions or {}).get(label)
-        rows.append(_row(labels, compartments, label, name, boxes[label - 1], ready, oedema, lesion))
+        mine = _oedema_of(labels, compartments, oedema, spread, label)
+        rows.append(_row(labels, compartments, label, name, boxes[label], ready, mine, lesion, place))
     return rows
 
 
-def _row(labels, compartments, label, name, box, ready, oedema, lesion):
+def _boxes(labels, lesions, only):
+    """Bounding box of each wanted label; where the lesions are known, the image is not searched."""
+    if only is None or any(label not in (lesions or {}) for label in only):
+        boxes = dict(enumerate(ndimage.find_objects(labels.array), start=1))
+        return {n: box for n, box in boxes.items() if box is not None and (only is None or n in only)}
+    out = {}
+    for label in only:
+        window = lesions[label].window
+        mask = labels.array[window] == label
+        if mask.any():
+            inner = shapes.bounding(mask)
+            out[label] = tuple(
+                slice(w.start + s.start, w.start + s.stop) for w, s in zip(window, inner, strict=True)
+            )
+    return out
+
+
+def _row(labels, compartments, label, name, box, ready, oedema, lesion, place):
     row = dict.fromkeys(COLUMNS)
     notes = []
     row.update(name=name, label=label)
@@ -93,11 +116,12 @@ def _row(labels, compartments, label, name, box, ready, oedema, lesion):
     row.update(_size(mask, fraction, labels.geometry, notes))
     row.update(_shape(mask, fraction, labels.geometry, notes))
     row.update(_parts(mask, fraction, compartments, window, labels.geometry, notes))
-    row.update(_oedema(labels, compartments, oedema, label, row["volume_ml"], notes))
+    if oedema is not None:
+        row.update(_oedema(labels, *oedema, label, box, row["volume_ml"], notes))
     if ready is not None:
         _without_images(row, ready, notes)
         row.update(_intensity(mask, compartments, window, ready, labels.geometry, notes))
-    row.update(location.words(labels, mask, window, ready, notes))
+    row.update(location.words(labels, mask, window, ready, notes, place))
     if lesion is not None:
         row["contrast_to_noise"] = lesion.contrast_to_noise
         row["confidence"] = lesion.confidence
@@ -149,15 +173,28 @@ def _size(mask, fraction, geometry, notes):
     if not plane_ok:
         notes.append("no axial plane: diameters in the image's own slices")
     thick = max(geometry.spacing_mm)
-    if thick > 5.0:
-        notes.append(f"slices {thick:.1f} mm thick: not measurable by RANO-BM, sizes are rough")
+    others = tuple(a for a in range(3) if a != rano.axial_axis(geometry))
+    slices = int(mask.any(axis=others).sum())
+    why = _not_measurable(long, short, slices, thick)
+    if why:
+        notes.append(f"not measurable by RANO-BM: {why}")
     return {
         "volume_ml": volume,
         "volume_se_ml": volume_se_ml(volume, area_mm2, geometry),
         "longest_diameter_mm": long,
         "perpendicular_diameter_mm": short,
-        "axial_slices": int(mask.any(axis=(1, 2)).sum()),
+        "axial_slices": slices,
     }
+
+
+def _not_measurable(long_mm, short_mm, slices, thick_mm):
+    """Why a lesion is no measurable one (Lin 2015): 10 mm by 5 mm, two slices, slices of at most 5 mm."""
+    if thick_mm > 5.0:
+        return f"slices {thick_mm:.1f} mm thick, sizes are rough"
+    # rounded as a reader would: 9.96 mm is 10 mm
+    if round(long_mm, 1) < 10.0 or round(short_mm, 1) < 5.0:
+        return "below 10 mm x 5 mm"
+    return "seen in one slice" if slices < 2 else ""
 
 
 def volume_se_ml(volume_ml, area_mm2, geometry):
@@ -182,20 +219,31 @@ def volume_se_ml(volume_ml, area_mm2, geometry):
 def surface_area_mm2(fraction, spacing_kji_mm):
     """Surface area as the integral of the gradient magnitude of the occupancy (coarea formula).
 
-    The occupancy is smoothed by one voxel first; without that a staircase surface counts its steps.
+    The occupancy is smoothed by one voxel first; without that a staircase surface counts its steps. Smoothing by s
+    shrinks the area in proportion to s squared, so that two widths tell the area without smoothing
+    (Richardson's extrapolation).
     """
     spacing = np.asarray(spacing_kji_mm, dtype=float)
-    width = float(np.cbrt(np.prod(spacing)))
-    field = np.pad(fraction.astype(np.float64), 4)
-    field = ndimage.gaussian_filter(field, width / spacing)
+    # slices thicker than the pixels make higher steps; smoothing by more than 1.1 mm would cost the shape
+    width = max(float(np.cbrt(np.prod(spacing))), min(1.1, 0.7 * float(spacing.max())))
+    pad = [(int(np.ceil(6.0 * width / s)),) * 2 for s in spacing]
+    field = ndimage.gaussian_filter(np.pad(fraction.astype(np.float64), pad), width / spacing)
+    once = _integral_of_gradient(field, spacing)
+    twice = _integral_of_gradient(ndimage.gaussian_filter(field, width / spacing), spacing)
+    return 2.0 * once - twice
+
+
+def _integral_of_gradient(field, spacing):
     gradient = np.sqrt(sum(g**2 for g in np.gradient(field, *spacing)))
     return float(gradient.sum() * np.prod(spacing))
 
 
 def _shape(mask, fraction, geometry, notes):
     voxels = int(mask.sum())
-    if voxels < 60:
-        notes.append("shape not measurable: fewer than 60 voxels")
+    extent = min(s.stop - s.start for s in ndimage.find_objects(mask.astype(np.uint8))[0])
+    if voxels < 60 or extent < _LEAST_EXTENT:
+        few = "60 voxels" if voxels < 60 else f"{_LEAST_EXTENT} slices"
+        notes.append(f"shape not measurable: fewer than {few}")
         return {"max_diameter_3d_mm": rano.longest_3d(mask, geometry)}
     volume_mm3 = float(fraction.sum()) * geometry.voxel_ml * 1000
     area = surface_area_mm2(fraction, geometry.spacing_kji_mm)
@@ -211,9 +259,7 @@ def _shape(mask, fraction, geometry, notes):
 def _roughness_mm(mask, spacing):
     """Standard deviation of the distance between the boundary and the boundary smoothed over 2 mm."""
     field = np.pad(mask, 4)
-    inside = ndimage.distance_transform_edt(field, sampling=spacing)
-    outside = ndimage.distance_transform_edt(~field, sampling=spacing)
-    signed = outside - inside
+    signed = shapes.distances_mm(field, spacing) - shapes.distances_mm(~field, spacing)
     smooth = ndimage.gaussian_filter(signed, [2.0 / s for s in spacing])
     edge = field & ~ndimage.binary_erosion(field)
     return float(np.std((smooth - signed)[edge]))
@@ -248,26 +294,35 @@ def _parts(mask, fraction, compartments, window, geometry, notes):
     return out
 
 
-def _oedema(labels, compartments, oedema, label, volume_ml, notes):
+def _oedema_of(labels, compartments, oedema, spread, label):
+    """Box of a lesion's oedema and the mask in it; None where there are no compartments."""
     if compartments is None:
-        return {}
+        return None
     if oedema is not None:
-        mine = oedema.array == label
-    elif len(np.unique(labels.array)) == 2:
-        mine = compartments.array == OEDEMA
-    else:
+        box = spread[label - 1] if label <= len(spread) else None
+        box = box or tuple(slice(0, 0) for _ in labels.array.shape)
+        return box, oedema.array[box] == label
+    mine = compartments.array == OEDEMA
+    if len(np.unique(labels.array)) > 2:
         nearest = ndimage.distance_transform_edt(
             labels.array == 0, labels.geometry.spacing_kji_mm, return_distances=False, return_indices=True
         )
-        mine = (compartments.array == OEDEMA) & (labels.array[tuple(nearest)] == label)
+        mine &= labels.array[tuple(nearest)] == label
+    return tuple(slice(0, n) for n in mine.shape), mine
+
+
+def _oedema(labels, box, mine, label, lesion_box, volume_ml, notes):
     oedema_ml = float(mine.sum()) * labels.geometry.voxel_ml
     out = {"oedema_ml": oedema_ml, "oedema_tumour_ratio": oedema_ml / volume_ml if volume_ml > 0 else None}
     if not mine.any():
         notes.append("no oedema found")
         return out
-    box = ndimage.find_objects((mine | (labels.array == label)).astype(np.uint8))[0]
-    away = ndimage.distance_transform_edt(labels.array[box] != label, sampling=labels.geometry.spacing_kji_mm)
-    values = away[mine[box]]
+    both = tuple(
+        slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, lesion_box, strict=True)
+    )
+    away = shapes.distances_mm(labels.array[both] == label, labels.geometry.spacing_kji_mm)
+    values = away[tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, both, strict=True))]
+    values = values[mine]
     out["oedema_width_median_mm"] = float(np.median(values))
     out["oedema_width_max_mm"] = float(values.max())
     return out

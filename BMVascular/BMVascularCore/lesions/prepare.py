@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import anatomy, shapes
+from BMVascularCore.lesions import anatomy, same_head, shapes
 from BMVascularCore.progress import share_of
 from BMVascularCore.volume import Volume, resample
 
@@ -204,8 +204,21 @@ def _companion(other, t1c, head, role):
             f"{role} covers {covered:.0%} of the head in T1c: another study or place; it is not used.",
         )
     moved = resample(source, t1c.geometry)
-    trouble = _other_patient(moved, t1c, head, windows, inside, role)
+    trouble = _other_patient(moved, t1c, head, windows, inside, role) or _moved_away(
+        moved, other, t1c, head, role
+    )
     return (None, trouble) if trouble else (moved, None)
+
+
+def _moved_away(moved, other, t1c, head, role):
+    """One sentence when the insides of the heads do not fit, else None."""
+    ours, view = same_head.coarse(t1c.array, t1c.geometry)
+    theirs, _ = same_head.coarse(moved.array, t1c.geometry)
+    index = np.indices(ours.shape).transpose(1, 2, 3, 0) * [w.step for w in view]
+    known = other.geometry.contains(t1c.geometry.points_of(index))
+    if same_head.lies_elsewhere(ours, theirs, head[view], known):
+        return f"{role} does not fit the inside of the head in T1c: another patient, or not registered; it is not used."
+    return None
 
 
 def _other_patient(moved, t1c, head, windows, inside, role):

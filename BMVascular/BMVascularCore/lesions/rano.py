@@ -26,23 +26,27 @@ def diameters(fraction, geometry):
         Whether a plane of the image is within 45 degrees of axial (it always is for one axis; False
         when the axis next to the body's long axis is ambiguous).
     """
-    direction = np.reshape(geometry.direction, (3, 3))
-    along = np.abs(direction[2])
-    axis_xyz = int(np.argmax(along))
-    axis = 2 - axis_xyz
+    axis = axial_axis(geometry)
+    along = np.abs(np.reshape(geometry.direction, (3, 3))[2])
     spacing = [s for a, s in enumerate(geometry.spacing_kji_mm) if a != axis]
     stack = np.moveaxis(fraction, axis, 0)
     best = (0.0, 0.0)
     for plane in stack:
         outline = contour_points(plane, spacing)
         if len(outline):
-            pair = plane_diameters(outline)
-            if pair[0] > best[0]:
-                best = pair
+            hull = _hull(outline)
+            longest, towards = _longest(hull)
+            if longest > best[0]:
+                best = longest, _longest_chord_across(hull, towards)
     if best[0] == 0.0:
         side = float(np.sqrt(max(stack.sum(axis=(1, 2)).max(), 0)) * np.sqrt(np.prod(spacing)))
         best = (side, side)
-    return best[0], best[1], bool(along[axis_xyz] > 0.7071)
+    return best[0], best[1], bool(along[2 - axis] > 0.7071)
+
+
+def axial_axis(geometry):
+    """Array axis (k, j, i) across the planes that are nearest to axial."""
+    return 2 - int(np.argmax(np.abs(np.reshape(geometry.direction, (3, 3))[2])))
 
 
 def contour_points(plane, spacing):
@@ -65,26 +69,13 @@ def contour_points(plane, spacing):
     return np.concatenate(points) * np.asarray(spacing, dtype=float)
 
 
-def plane_diameters(points):
-    """Longest distance of a planar point set and its width across that direction.
-
-    Parameters
-    ----------
-    points : ndarray, shape (n, 2), mm
-
-    Returns
-    -------
-    longest_mm, perpendicular_mm : float
-    """
-    hull = _hull(points)
+def _longest(hull):
+    """Longest distance among points, and its direction."""
     apart = hull[:, None] - hull[None]
     lengths = np.sqrt((apart**2).sum(-1))
     a, b = np.unravel_index(int(np.argmax(lengths)), lengths.shape)
     longest = float(lengths[a, b])
-    if longest == 0:
-        return 0.0, 0.0
-    along = apart[a, b] / longest
-    return longest, _longest_chord_across(hull, along)
+    return longest, apart[a, b] / longest if longest else apart[a, b]
 
 
 def _longest_chord_across(hull, along):

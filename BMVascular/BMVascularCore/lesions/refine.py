@@ -78,7 +78,7 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
     margin = float(np.clip(0.4 * radius, 1.0, 2.0))
     bridge = float(np.clip(0.35 * radius, 0.8, 3.5))
     hull = shapes.filled(shapes.closed(start, bridge, spacing_mm))
-    limit = shapes.distance_mm(hull, spacing_mm) <= margin
+    limit = shapes.distance_mm(hull, spacing_mm, margin) <= margin
     smooth = ndimage.gaussian_filter(image, 0.6 / spacing_mm)
     reach = 3.0 / spacing_mm
     kept = shapes.depth_mm(start, spacing_mm) > 2.0 if closed else np.zeros(start.shape, dtype=bool)
@@ -124,7 +124,7 @@ def local_levels(image, allowed, mask, spacing_mm, sigma, floor=None):
     The surroundings are the 0.8 to 4 mm next to the mask; what is bright there (vessels, dura,
     another lesion) is left out.
     """
-    away = shapes.distance_mm(mask, spacing_mm)
+    away = shapes.distance_mm(mask, spacing_mm, 4.0)
     depth = shapes.depth_mm(mask, spacing_mm)
     cut = float(np.median(image[mask])) if floor is None else floor
     bright = mask & (image > cut)

@@ -94,6 +94,7 @@ def assemble(ready, lesions, missing=None, progress=None):
         oedema,
         {x.label: x for x in lesions},
         share_of(progress, 0.6, 1.0),
+        only=list(names),
     )
     return Segmentation(labels, compartments, oedema, lesions, rows, dict(missing or {}), warnings)
 
@@ -370,7 +371,7 @@ def judge(lesion, image, mask, spacing_mm, tissue):
 def _goes_on(lesion, image, mask, spacing_mm):
     """Whether much of what lies beside an outline is as bright: around a speck look nearer and be stricter."""
     near, far, most = (0.8, 2.5, 0.2) if shapes.diameter_mm(mask, spacing_mm) < 5.0 else (1.2, 4.0, 0.35)
-    away = shapes.distance_mm(mask, spacing_mm)
+    away = shapes.distance_mm(mask, spacing_mm, far)
     beside = image[(away > near) & (away <= far)]
     return beside.size > 0 and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > most
 

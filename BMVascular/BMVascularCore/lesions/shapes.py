@@ -6,44 +6,98 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 _FACES = ndimage.generate_binary_structure(3, 1)
+# up to this reach the near neighbours are searched; a squared distance that is not known yet
+_SHORT_VOXELS, _FAR = 12, np.uint16(30000)
 
 
 def depth_mm(mask, spacing_mm):
     """Distance of each inside voxel to the outside in mm (0 outside)."""
-    return _distance_to(~np.pad(mask, 1), spacing_mm)[1:-1, 1:-1, 1:-1]
+    out = np.zeros(mask.shape, dtype=np.float32)
+    if mask.any():
+        box = bounding(mask)
+        part = ~np.pad(mask[box], 1)
+        # nothing lies deeper than half of the thinnest side of the box
+        out[box] = _isotropic_mm(part, spacing_mm, min(part.shape) // 2)[1:-1, 1:-1, 1:-1]
+    return out
 
 
-def distance_mm(mask, spacing_mm):
-    """Distance of each outside voxel to the mask in mm (0 inside)."""
-    if not mask.any():
-        return np.full(mask.shape, np.inf)
-    return _distance_to(mask, spacing_mm)
+def distance_mm(mask, spacing_mm, within_mm=np.inf):
+    """Distance of each outside voxel to the mask in mm (0 inside).
+
+    Only the surroundings within ``within_mm`` are worked on; farther away the distance may be infinite.
+    """
+    out = np.full(mask.shape, np.inf, dtype=np.float32)
+    if mask.any():
+        pad = max(mask.shape) if np.isinf(within_mm) else int(np.ceil(within_mm / spacing_mm)) + 1
+        box = bounding(mask, pad)
+        out[box] = _isotropic_mm(mask[box], spacing_mm, pad)
+    return out
 
 
-def _distance_to(mask, spacing_mm):
-    # ITK's transform takes about half of the time of scipy's
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    signed = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, False))
-    return np.maximum(signed, 0) * np.float32(spacing_mm)
+def _isotropic_mm(mask, spacing_mm, reach):
+    """Distance to the mask up to ``reach`` voxels on an isotropic grid, exact; farther away it may be infinite.
+
+    For a short reach, squared distances are gathered axis by axis (Saito and Toriwaki 1994,
+    doi 10.1016/0031-3203(94)90133-3) among the near neighbours alone, several times faster than ITK's transform.
+    """
+    if reach > _SHORT_VOXELS:
+        return distances_mm(mask, spacing_mm)
+    squared = np.where(mask, np.uint16(0), _FAR)
+    for axis in range(3):
+        before = np.moveaxis(squared, axis, 0)
+        after = before.copy()
+        for step in range(1, min(reach, len(before) - 1) + 1):
+            away = before + np.uint16(step * step)
+            np.minimum(after[step:], away[:-step], out=after[step:])
+            np.minimum(after[:-step], away[step:], out=after[:-step])
+        squared = np.moveaxis(after, 0, axis)
+    out = np.sqrt(squared, dtype=np.float32) * np.float32(spacing_mm)
+    out[squared > reach * reach] = np.inf
+    return out
+
+
+def distances_mm(mask, spacing_kji_mm):
+    """Distance of each voxel to the mask in mm (0 inside), float32.
+
+    ITK's transform takes about a third of the time of scipy's.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        With at least one true voxel.
+    spacing_kji_mm : float or sequence of 3 float
+    """
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask).view(np.uint8))
+    image.SetSpacing([float(s) for s in np.broadcast_to(spacing_kji_mm, 3)[::-1]])
+    signed = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True))
+    return np.maximum(signed, 0, out=signed)
 
 
 def closed(mask, radius_mm, spacing_mm):
     """Morphological closing by a ball."""
-    pad = int(np.ceil(radius_mm / spacing_mm)) + 1
-    wide = distance_mm(np.pad(mask, pad), spacing_mm) <= radius_mm
-    out = depth_mm(wide, spacing_mm) > radius_mm
-    return out[pad:-pad, pad:-pad, pad:-pad] | mask
+    if not mask.any():
+        return mask.copy()
+    # closing adds nothing outside the bounding box
+    box, pad = bounding(mask), int(np.ceil(radius_mm / spacing_mm)) + 1
+    wide = distance_mm(np.pad(mask[box], pad), spacing_mm, radius_mm) <= radius_mm
+    out = mask.copy()
+    out[box] |= (distance_mm(~wide, spacing_mm, radius_mm) > radius_mm)[pad:-pad, pad:-pad, pad:-pad]
+    return out
 
 
 def opened(mask, radius_mm, spacing_mm):
     """Morphological opening by a ball."""
-    core = depth_mm(mask, spacing_mm) > radius_mm
-    return mask & (distance_mm(core, spacing_mm) <= radius_mm)
+    core = distance_mm(~np.pad(mask, 1), spacing_mm, radius_mm)[1:-1, 1:-1, 1:-1] > radius_mm
+    return mask & (distance_mm(core, spacing_mm, radius_mm) <= radius_mm)
 
 
 def filled(mask):
     """The mask with its enclosed holes."""
-    return ndimage.binary_fill_holes(mask)
+    out = mask.copy()
+    if mask.any():
+        box = bounding(mask)
+        out[box] = ndimage.binary_fill_holes(mask[box])
+    return out
 
 
 def piece_at(mask, points, reach):
@@ -82,6 +136,9 @@ def diameter_mm(mask, spacing_mm):
 
 def solidity(mask):
     """Share of its convex hull that a mask fills (1 where it is too small or flat to tell)."""
+    if not mask.any():
+        return 1.0
+    mask = mask[bounding(mask)]
     points = np.argwhere(mask & ~ndimage.binary_erosion(mask))
     if len(points) < 40:
         return 1.0
@@ -157,7 +214,7 @@ def repeated(coarse, steps, shape):
 
 def bounding(mask, pad=0):
     """Slices of the bounding box of a mask, widened by ``pad`` voxels within the array."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    box = ndimage.find_objects(mask.view(np.uint8))[0]
     return tuple(
         slice(max(0, s.start - pad), min(n, s.stop + pad)) for s, n in zip(box, mask.shape, strict=True)
     )

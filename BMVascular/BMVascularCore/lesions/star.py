@@ -151,15 +151,21 @@ def edge_coverage(image, mask, spacing_mm, background, least_drop):
     -------
     float
     """
-    soft = ndimage.gaussian_filter(mask.astype(np.float32), 1.2)
-    surface = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    if not mask.any():
+        return 0.0
+    # the smoothing reaches 5 voxels
+    box = shapes.bounding(mask, 7)
+    part = mask[box]
+    soft = ndimage.gaussian_filter(part.astype(np.float32), 1.2)
+    surface = np.argwhere(part & ~ndimage.binary_erosion(part))
     if len(surface) > 1500:
         surface = surface[:: len(surface) // 1500 + 1]
     gradient = np.stack([g[tuple(surface.T)] for g in np.gradient(soft)], 1)
+    corner = np.array([s.start for s in box])
     out = -gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-6)
 
     def sample(distance_mm):
-        points = surface + out * (distance_mm / spacing_mm)
+        points = corner + surface + out * (distance_mm / spacing_mm)
         return ndimage.map_coordinates(image, points.T, order=1, mode="nearest")
 
     inner = np.maximum(sample(-0.5 * spacing_mm), sample(-1.5))

@@ -5,7 +5,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.lesions import grow, shapes
-from BMVascularCore.lesions.grid import grid_around, views
+from BMVascularCore.lesions.grid import grid_around, interpolated, views
 
 # how far from the click a thicker place is looked for, and the spacing of that search
 _REACH_MM, _SPACING_MM = 18.0, 1.2
@@ -125,7 +125,7 @@ def thicker_place(ready, point, lesion):
         return grid.image_index_of(place)
     outlined = _on_grid(lesion, grid)
     if outlined[tuple(place)]:
-        rest = piece & (shapes.distance_mm(outlined, _SPACING_MM) > 1.5)
+        rest = piece & (shapes.distance_mm(outlined, _SPACING_MM, 1.5) > 1.5)
         if rest.sum() <= _REST * outlined.sum():
             return None
         place = _thickest(rest)
@@ -140,12 +140,7 @@ def _thickest(piece):
 def _on_grid(lesion, grid):
     """The outline on a working grid."""
     corner = np.asarray(lesion.corner_kji)
-    return (
-        ndimage.affine_transform(
-            lesion.fraction, grid.step_kji, grid.origin_kji - corner, grid.shape, order=1, mode="constant"
-        )
-        >= 0.5
-    )
+    return interpolated(lesion.fraction, grid.step_kji, grid.origin_kji - corner, grid.shape, 0.0) >= 0.5
 
 
 def in_doubt(ready, lesion):

@@ -93,8 +93,8 @@ def find_aif(source, candidates, first_pass, bolus, times_s):
     """Find arterial voxels and average them.
 
     Candidates are the highest and earliest peaks that are not saturated. They are ranked by
-    ``peak / (TTP FWHM)``, the criterion of CAPLEX P.AE2.005 without its clustering, with the rough and the never-falling ones
-    dropped, and the best that agree in shape are averaged.
+    ``peak / (TTP FWHM)``, the criterion of CAPLEX P.AE2.005 without its clustering, with the rough and the
+    never-falling ones dropped, and the best that agree in shape are averaged.
 
     Parameters
     ----------

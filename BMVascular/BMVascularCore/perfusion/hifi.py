@@ -61,7 +61,9 @@ class InversionTrain:
         InputError
         """
         if len(self.inversion_s) == 0 or len(self.inversion_s) != len(self.flip_deg):
-            raise InputError("needs one inversion time and one flip angle for each image", "--ir")
+            raise InputError(
+                "needs one inversion time and one flip angle for each image", "--ir", "Write FILE:TI:FLIP."
+            )
         if not all(0.005 <= ti <= 10 for ti in self.inversion_s):
             raise InputError(
                 "an inversion time lies outside 5..10000 ms", "--ir", "Write FILE:TI:FLIP, TI in ms."
@@ -74,9 +76,15 @@ class InversionTrain:
             raise InputError(
                 f"echo spacing {1000 * self.echo_spacing_s:g} ms is implausible", "--ir-spacing", "Give ms."
             )
-        if not 0 <= self.delay_s <= 20 or not 0 <= self.centre <= 1:
+        if not 0 <= self.delay_s <= 20:
             raise InputError(
-                "delay or centre is implausible", "--ir-delay, --ir-centre", "Give ms, and 0..1."
+                f"a delay of {1000 * self.delay_s:g} ms is implausible", "--ir-delay", "Give 0 to 20000 ms."
+            )
+        if not 0 <= self.centre <= 1:
+            raise InputError(
+                f"the k-space centre cannot lie at {self.centre:g} of the train",
+                "--ir-centre",
+                "Give 0 to 1.",
             )
 
 
@@ -157,17 +165,25 @@ def fit_hifi(spgr, flip_deg, tr_s, inversion, train, b1=None, mask=None, progres
     flip = np.atleast_1d(np.asarray(flip_deg, float))
     shape = spgr.shape[1:]
     if len(flip) != len(spgr) or len(train.inversion_s) != len(inversion) or inversion.shape[1:] != shape:
-        raise InputError("images and their timings differ in number or shape", "--spgr, --ir")
+        raise InputError(
+            "images and their timings differ in number or shape",
+            "--spgr, --ir",
+            "Give images of one grid, each with its angle.",
+        )
     unknown = 3 if b1 is None else 2
     if len(spgr) + len(inversion) < unknown or len(spgr) == 0:
         raise InputError(
             f"{len(spgr) + len(inversion)} images for {unknown} unknowns", "--spgr, --ir", "Give more images."
         )
     if not ((flip > 0) & (flip <= 90)).all() or not 5e-4 <= tr_s <= 0.5:
-        raise InputError("flip angle or repetition time is implausible", "--spgr, --tr")
+        raise InputError(
+            "flip angle or repetition time is implausible", "--spgr, --tr", "Give degrees and milliseconds."
+        )
     for name, image in (("mask", mask), ("B1 map", b1)):
         if image is not None and np.shape(image) != shape:
-            raise InputError(f"{name} {np.shape(image)} does not fit the images {shape}", name)
+            raise InputError(
+                f"{np.shape(image)} voxels do not fit the images {shape}", name, "Resample it to their grid."
+            )
     where = np.flatnonzero(np.ones(shape, bool) if mask is None else np.asarray(mask, bool))
     results = np.full((4, int(np.prod(shape))), np.nan)
     progress = progress or silent

@@ -12,9 +12,9 @@ from scipy import ndimage, optimize
 
 # Percentiles of rCBV over normal brain and the value each one has on the standard scale. The values are those
 # of a brain with 45 % white matter at 1 and 55 % grey matter at 2.3: they define the scale, nothing else.
-_REACHES_MM = (5.0, 10.0, 20.0, 30.0)
 STANDARD_PERCENTILES = (5.0, 25.0, 50.0, 75.0, 95.0)
 STANDARD_VALUES = (0.75, 1.0, 1.6, 2.3, 3.0)
+_REACHES_MM = (5.0, 10.0, 20.0, 30.0)
 _SEARCH_POINTS = 4000
 _MIN_VOXELS = 10
 _WANTED_ML = 2.0

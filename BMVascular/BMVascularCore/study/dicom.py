@@ -136,7 +136,9 @@ def load_series(series, times_s=None, dt_s=None, name=None, progress=None):
         tr = series.number("RepetitionTime")
         hint = f" (RepetitionTime is {tr / 1000:g} s, which need not be the frame time)" if tr else ""
         raise InputError(
-            f"states no frame times{hint}", series.label, "Give --dt (seconds per frame) or --times (a file)."
+            f"states no frame times{hint}",
+            series.label,
+            "Give seconds per frame (--dt) or all frame times (--times).",
         )
     times, source, notes = choose_times(len(stack.grid), series.label, times_s, dt_s, header)
     array = _pixels(series, stack, progress)

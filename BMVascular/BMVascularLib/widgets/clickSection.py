@@ -105,6 +105,8 @@ class ClickSection:
             lesionId, text = reading.sync(mode, parameters.selectedLesion, radius_mm)
             if lesionId is not None:
                 parameters.selectedLesion = lesionId
+            # a click wants to be seen
+            self.ui.outlinesCheck.checked = True
             if text:
                 self.panel.say(" ".join([*(reading.warnings if isNew else []), text]))
         self.panel.changed()

@@ -11,6 +11,10 @@ ROW_HEIGHT = 22
 # a look at the column tells what is left to do: amber wants a look, green is done
 _LOOK, _DONE = "#b9770e", "#1e8449"
 _REVIEW_COLORS = {"Completed": _DONE, "Flagged": _LOOK}
+_KEYS = [column[0] for column in COLUMNS]
+# a long name is cut, so that the row stays in view
+_WIDEST_NAME = 80
+_RESIZED = {"name": qt.QHeaderView.Interactive, "where": qt.QHeaderView.Stretch}
 _NEEDS_SELECTION = ("accept", "flag", "split", "delete", "rename", "edit")
 
 
@@ -67,21 +71,30 @@ class LesionSection:
     def _fillCells(self, rows, cells):
         table = self.ui.lesionTable
         fillTable(table, cells, [column[:2] for column in COLUMNS])
-        for number, (_key, _heading, tip) in enumerate(COLUMNS):
+        header = table.horizontalHeader()
+        for number, (key, _heading, tip) in enumerate(COLUMNS):
             table.horizontalHeaderItem(number).setToolTip(tip)
+            header.setSectionResizeMode(number, _RESIZED.get(key, qt.QHeaderView.ResizeToContents))
         flags = qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsEditable
         for number, row in enumerate(rows):
             table.item(number, 0).setFlags(flags)
             self._tint(number, row)
+        wanted = max(table.sizeHintForColumn(0), header.sectionSizeHint(0))
+        header.resizeSection(0, min(_WIDEST_NAME, wanted))
 
     def _tint(self, number, row):
         colors = {
-            5: _LOOK if row.get("confidence") == "low" else "",
-            6: _REVIEW_COLORS.get(row["review"], ""),
+            "volume": _LOOK if row.get("confidence") == "low" else "",
+            "review": _REVIEW_COLORS.get(row["review"], ""),
         }
-        for column, color in colors.items():
+        for key, color in colors.items():
             if color:
-                self.ui.lesionTable.item(number, column).setForeground(qt.QBrush(qt.QColor(color)))
+                item = self.ui.lesionTable.item(number, _KEYS.index(key))
+                item.setForeground(qt.QBrush(qt.QColor(color)))
+        rgb = self.panel.logic.colorOfLesion(self.panel.timepoint(), row["segment_id"])
+        if rgb is not None:
+            square = qt.QColor(*[round(255 * part) for part in rgb])
+            self.ui.lesionTable.item(number, 0).setData(qt.Qt.DecorationRole, square)
 
     def _showState(self):
         row = self.selectedRow()

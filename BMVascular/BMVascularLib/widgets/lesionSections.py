@@ -242,6 +242,8 @@ class FollowUpSection:
         row, mine = self._selected(), self.panel.timepoint()
         if row is None:
             return
+        if row.get("reasons"):
+            self.panel.say(_("{name}: {reasons}.").format(name=row["identity"], reasons=row["reasons"]))
         ids = row["earlier_ids" if mine == self._pair[0] else "later_ids"].split()
         if ids:
             self.panel.logic.jumpToLesion(mine, ids[0])

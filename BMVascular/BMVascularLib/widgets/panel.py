@@ -4,6 +4,8 @@ The life cycle is Slicer's contract for scripted modules: the parameter node is 
 panel is visible, released when a scene closes, and made again afterwards.
 """
 
+from contextlib import contextmanager
+
 import qt
 import slicer
 import vtk
@@ -94,6 +96,26 @@ def setEnabledWithReason(button, problem, hint):
     button.toolTip = problem or hint
 
 
+@contextmanager
+def unticked(box, on):
+    """A box whose work fails is not left ticked.
+
+    Parameters
+    ----------
+    box : qt.QCheckBox
+    on : bool
+        False where it was unticked: nothing is to be put back.
+    """
+    try:
+        yield
+    except BaseException:
+        if on:
+            box.blockSignals(True)
+            box.checked = False
+            box.blockSignals(False)
+        raise
+
+
 def fillTable(widget, rows, columns):
     """Show rows in a QTableWidget, read only.
 
@@ -113,6 +135,24 @@ def fillTable(widget, rows, columns):
             item.setToolTip(cellText(row.get(key)))
             widget.setItem(n, m, item)
     widget.resizeColumnsToContents()
+
+
+def makeEditable(widget, columns, hint):
+    """Let cells of these columns be edited, and show that they can be.
+
+    Parameters
+    ----------
+    widget : qt.QTableWidget
+    columns : tuple of int
+    hint : str
+        Tool tip of the cells.
+    """
+    for row in range(widget.rowCount):
+        for column in columns:
+            item = widget.item(row, column)
+            item.setFlags(qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsEditable)
+            item.setToolTip(hint)
+            item.setBackground(qt.QColor(255, 250, 220))
 
 
 def cellText(value):

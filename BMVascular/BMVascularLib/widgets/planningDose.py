@@ -1,4 +1,4 @@
-"""The sections Organs, Dose review, Export and Self-test of the planning panel."""
+"""The section Dose review of the planning panel."""
 
 import qt
 import slicer
@@ -6,82 +6,6 @@ from slicer.i18n import tr as _
 
 from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
 from BMVascularLib.widgets.tasks import runTask
-
-
-class OrgansSection:
-    """Structures, distances, constraint rows."""
-
-    CONSTRAINT_COLUMNS = (
-        ("structure", _("Structure")),
-        ("metric", _("Metric")),
-        ("limit", _("Limit")),
-        ("value", _("Reached")),
-        ("within", _("Compared")),
-        ("kind", _("Kind")),
-        ("source", _("Source")),
-        ("verified", _("Checked")),
-    )
-
-    def setupOrgans(self):
-        """Connect the section."""
-        ui = self.ui
-        ui.structuresPath.connect("currentPathChanged(QString)", self.updateOrgans)
-        ui.structuresButton.connect("clicked(bool)", self.onImportStructures)
-        ui.distancesButton.connect("clicked(bool)", self.onDistances)
-        ui.fractionsBox.connect("currentIndexChanged(int)", self.updateConstraints)
-
-    def updateOrgans(self, *_args):
-        """What can be pressed now, and the structures to choose the brain from."""
-        ui, p = self.ui, self._parameterNode
-        setEnabledWithReason(
-            ui.structuresButton,
-            "" if ui.structuresPath.currentPath else _("Choose a structure file."),
-            _("Add the structures of the file as a segmentation."),
-        )
-        missing = p is None or p.lesions is None
-        setEnabledWithReason(
-            ui.distancesButton,
-            _("Choose the lesions.") if missing else "",
-            _("Shortest distance between surfaces, in mm."),
-        )
-        names = self.logic.organNames(p.organs) if p is not None else []
-        chosen = ui.brainBox.currentText
-        ui.brainBox.clear()
-        ui.brainBox.addItems([_("none"), *names])
-        brain = next((n for n in names if n == chosen or n.strip().lower() == "brain"), _("none"))
-        ui.brainBox.setCurrentText(brain)
-        self.updateConstraints()
-
-    def onImportStructures(self, checked=False):
-        """Read a structure set into the scene."""
-        p = self._parameterNode
-        with slicer.util.tryWithErrorDisplay(_("The structures were not imported."), waitCursor=True):
-            node, warnings = self.logic.importStructures(self.ui.structuresPath.currentPath, p.ctVolume)
-            p.organs = node
-            if warnings:
-                slicer.util.warningDisplay("\n".join(warnings))
-        self.updateOrgans()
-
-    def onDistances(self, checked=False):
-        """Fill the table of distances."""
-        p = self._parameterNode
-        with slicer.util.tryWithErrorDisplay(_("The distances were not measured."), waitCursor=True):
-            rows, names = self.logic.distances(p.lesions, p.organs)
-            columns = [
-                ("lesion", _("Lesion")),
-                *[(name, name) for name in names],
-                ("distance_mm", _("Next lesion mm")),
-                ("nearest_lesion", _("Next lesion")),
-            ]
-            fillTable(self.ui.distancesTable, rows, columns)
-
-    def updateConstraints(self, *_args):
-        """Constraint rows of the chosen fractionation."""
-        p, text = self._parameterNode, self.ui.fractionsBox.currentText
-        rows = []
-        if p is not None and text.isdigit():
-            rows = self.logic.constraintRows(int(text), p.organs)
-        fillTable(self.ui.constraintsTable, rows, self.CONSTRAINT_COLUMNS)
 
 
 class DoseSection:
@@ -180,8 +104,10 @@ class DoseSection:
         """Read a dose file into the scene."""
         p = self._parameterNode
         with slicer.util.tryWithErrorDisplay(_("The dose was not imported."), waitCursor=True):
-            p.dose = self.logic.importDose(self.ui.dosePath.currentPath, p.ctVolume)
+            p.dose, warnings = self.logic.importDose(self.ui.dosePath.currentPath, p.ctVolume)
             self.ui.doseUnitBox.currentIndex = 0
+            if warnings:
+                slicer.util.warningDisplay("\n".join(warnings))
         self.updateDose()
 
     def onReview(self, checked=False):
@@ -213,7 +139,7 @@ class DoseSection:
             text = self.logic.definition(key)
             if text and self.ui.metricsTable.horizontalHeaderItem(column) is not None:
                 self.ui.metricsTable.horizontalHeaderItem(column).setToolTip(text)
-        self.ui.conventionsLabel.text = self.logic.conventions()
+        self.ui.conventionsLabel.text = self.logic.conventions(self._parameterNode.lesions)
         compared = self.logic.comparisonRows(self._parameterNode.lesions)
         words = self.HEADINGS | {"dmean_gy": "Mean Gy", "selectivity": "Selectivity"}
         rows = [row | {"quantity": words[row["quantity"]]} for row in compared]
@@ -224,7 +150,10 @@ class DoseSection:
             "" if self.ui.metricsTable.rowCount else _("Review the dose first."),
             _("Dose-volume histogram and table of indices below the slices."),
         )
-        fillTable(self.ui.habitatsTable, self.logic.lastHabitats, self.HABITAT_COLUMNS)
+        rows = self.logic.habitatRows(self._parameterNode.lesions)
+        fillTable(self.ui.habitatsTable, rows, self.HABITAT_COLUMNS)
+        for widget in (self.ui.habitatsTitle, self.ui.habitatsTable):
+            widget.visible = bool(rows)
 
     def onChart(self, checked=False):
         """Chart and table below the slices."""
@@ -273,122 +202,6 @@ class DoseSection:
     def onSlicerRt(self, checked=False):
         """Open SlicerRT's module with the dose known to it."""
         with slicer.util.tryWithErrorDisplay(_("The dose was not handed over.")):
-            self.logic.handToSlicerRt(self._parameterNode.dose)
+            p = self._parameterNode
+            self.logic.handToSlicerRt(p.dose, p.lesions, p.organs)
             slicer.util.selectModule("DoseVolumeHistogram")
-
-
-class ExportSection:
-    """Preview, then write."""
-
-    EXPORT_COLUMNS = (
-        ("file", _("File")),
-        ("object", _("Object")),
-        ("content", _("Content")),
-        ("check", _("Check")),
-    )
-
-    def setupExport(self):
-        """Connect the section; folders are kept here, never in the scene."""
-        ui = self.ui
-        self.folderButtons = {"ct": ui.ctFolderButton, "mr": ui.mrFolderButton, "out": ui.outFolderButton}
-        for key, button in self.folderButtons.items():
-            button.connect("directoryChanged(QString)", self._folderSetter(key))
-        ui.referenceBox.connect("toggled(bool)", self.onReferences)
-        self.forgetExport()
-        ui.previewButton.connect("clicked(bool)", self.onPreview)
-        ui.exportButton.connect("clicked(bool)", self.onExport)
-
-    def forgetExport(self):
-        """A new scene may be another patient: no folder is carried over."""
-        self.exportObjects = []
-        self.folders = dict.fromkeys(self.folderButtons, "")
-        for button in self.folderButtons.values():
-            button.blockSignals(True)
-            button.directory = "."
-            button.blockSignals(False)
-
-    def onReferences(self, on):
-        """With or without habitats: the preview no longer holds."""
-        self.exportObjects = []
-        self.updateExport()
-
-    def _folderSetter(self, key):
-        def changed(path):
-            self.folders[key] = path
-            if key != "out":
-                self.exportObjects = []
-            self.updateExport()
-
-        return changed
-
-    def updateExport(self, *_args):
-        """What can be pressed now."""
-        ui, p = self.ui, self._parameterNode
-        problem = self.logic.exportRefusal(p.ctVolume, p.t1cVolume, p.lesions) if p is not None else " "
-        if not problem and not self.folders["ct"]:
-            problem = _("Choose the folder with the DICOM series of the planning CT.")
-        setEnabledWithReason(
-            ui.previewButton, problem, _("Make every object in memory and check it. Nothing is written.")
-        )
-        if not problem and not any(each.data is not None for each in self.exportObjects):
-            problem = _("Preview first.")
-        if not problem and not self.folders["out"]:
-            problem = _("Choose the folder to write to.")
-        setEnabledWithReason(
-            ui.exportButton, problem, _("Write all objects of the preview that passed together, or none.")
-        )
-        fillTable(ui.exportTable, [each.row() for each in self.exportObjects], self.EXPORT_COLUMNS)
-        if problem and p is not None and not self.exportObjects:
-            ui.exportLabel.text = problem
-
-    def onPreview(self, checked=False):
-        """Make and check all objects."""
-        p = self._parameterNode
-        with slicer.util.tryWithErrorDisplay(_("The export cannot be made."), waitCursor=True):
-            found = runTask(
-                _("Making the DICOM objects"),
-                lambda progress: self.logic.previewExport(
-                    p.ctVolume,
-                    p.t1cVolume,
-                    p.lesions,
-                    self.folders["ct"],
-                    self.folders["mr"],
-                    progress,
-                    p.exportReferences,
-                ),
-            )
-            self.exportObjects = found or []
-            self.ui.exportLabel.text = _("Nothing is written yet.")
-        self.updateExport()
-
-    def onExport(self, checked=False):
-        """Write what passed."""
-        with slicer.util.tryWithErrorDisplay(_("Nothing was written."), waitCursor=True):
-            names = self.logic.writeExport(self.exportObjects, self.folders["out"])
-            self.ui.exportLabel.text = _("Written: {files}.").format(files=", ".join(names))
-
-
-class SelfTestSection:
-    """Closed-form spheres through the same code as the patient's dose."""
-
-    SELF_TEST_COLUMNS = (
-        ("diameter_mm", _("Sphere mm")),
-        ("volume_ml", _("Volume")),
-        ("d98_gy", "D98"),
-        ("d50_gy", "D50"),
-        ("d2_gy", "D2"),
-        ("piv_ml", _("Isodose volume")),
-        ("v12_ml", "V12"),
-        ("gradient_index", "GI"),
-        ("paddick_ci", "Paddick CI"),
-    )
-
-    def setupSelfTest(self):
-        """Connect the section."""
-        self.ui.selfTestButton.connect("clicked(bool)", self.onSelfTest)
-
-    def onSelfTest(self, checked=False):
-        """Run and show the errors."""
-        with slicer.util.tryWithErrorDisplay(_("The self-test did not run."), waitCursor=True):
-            rows = runTask(_("Self-test"), self.logic.selfTest)
-            fillTable(self.ui.selfTestTable, rows or [], self.SELF_TEST_COLUMNS)

@@ -4,7 +4,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason
+from BMVascularLib.widgets.panel import fillTable, setEnabledWithReason, unticked
 from BMVascularLib.widgets.tasks import runTask
 
 FLICKER_MS = 500
@@ -34,9 +34,20 @@ class FuseSection:
         ui.squareSlider.connect("valueChanged(double)", self.onSquare)
         ui.edgesBox.connect("toggled(bool)", self.onEdges)
         ui.spyGlassBox.connect("toggled(bool)", self.onSpyGlass)
+        for selector, place in (
+            (ui.ctLandmarksSelector, ui.ctPlaceWidget),
+            (ui.t1cLandmarksSelector, ui.t1cPlaceWidget),
+            (ui.isocentreSelector, ui.isocentrePlaceWidget),
+        ):
+            selector.connect("currentNodeChanged(vtkMRMLNode*)", place.setCurrentNode)
+            place.setCurrentNode(selector.currentNode())
+            # all but this one are hidden by the form
+            place.placeButton().show()
         for selector in (ui.ctLandmarksSelector, ui.t1cLandmarksSelector):
             selector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateFuse)
         ui.acceptButton.connect("clicked(bool)", self.onAccept)
+        ui.withdrawButton.connect("clicked(bool)", self.onWithdraw)
+        ui.handButton.connect("toggled(bool)", self.onByHand)
         self.glass = None
         self._cursor = None
         self.flickerTimer = qt.QTimer()
@@ -50,6 +61,13 @@ class FuseSection:
         problem = ""
         if p is None or p.ctVolume is None or p.t1cVolume is None:
             problem = _("Choose the planning CT and the T1.")
+        elif p.ctVolume is p.t1cVolume:
+            problem = _("Planning image and T1 are the same: there is nothing to fuse.")
+        setEnabledWithReason(
+            ui.handButton,
+            problem,
+            _("Show handles that move and turn the T1; then fuse from where it stands."),
+        )
         marked = [s.currentNode() is not None for s in (ui.ctLandmarksSelector, ui.t1cLandmarksSelector)]
         ui.startHereBox.enabled = not any(marked)
         setEnabledWithReason(
@@ -63,12 +81,13 @@ class FuseSection:
             problem or ("" if given == 1 else _("Choose one transform: a node or a file.")),
             _("Measure the given transform in the same way, and place the T1 below it."),
         )
-        facts = self.logic.fusionFacts(p.t1cVolume) if p is not None else {}
+        facts = self.logic.planningFacts(p.ctVolume, p.t1cVolume, p.lesions) if p is not None else {}
         ui.verdictLabel.text = self.logic.verdictText(facts)
         ui.verdictLabel.setStyleSheet(f"color: {self.VERDICT_COLORS.get(facts.get('verdict'), 'gray')};")
         t1c = p.t1cVolume if p is not None else None
         fillTable(ui.fusionTable, self.logic.residualRows(t1c), self.FUSION_COLUMNS)
-        self.updateAccept(facts, t1c)
+        ct = p.ctVolume if p is not None else None
+        self.updateAccept(self.logic.fusionFacts(t1c, ct), t1c)
 
     def updateAccept(self, facts, t1c):
         """What was accepted, and whether it can be."""
@@ -86,9 +105,15 @@ class FuseSection:
         ui.acceptedLabel.text = (
             _("Accepted; looked at: {what}.").format(what=", ".join(seen)) if seen else _("Not accepted yet.")
         )
+        ct = self._parameterNode.ctVolume if self._parameterNode is not None else None
         for box in (ui.flickerButton, ui.checkerboardBox, ui.spyGlassBox, ui.blendSlider):
-            box.enabled = t1c is not None and self._parameterNode.ctVolume is not None
-        ui.edgesBox.enabled = self._parameterNode is not None and self._parameterNode.ctVolume is not None
+            box.enabled = None not in (ct, t1c) and ct is not t1c
+        setEnabledWithReason(
+            ui.withdrawButton,
+            "" if seen else _("Nothing is accepted."),
+            _("Take the acceptance back."),
+        )
+        ui.edgesBox.enabled = ct is not None
 
     def onFuse(self, checked=False):
         """Register with progress and Cancel."""
@@ -130,7 +155,7 @@ class FuseSection:
     def afterFusion(self):
         """Show the pair and the new verdict."""
         p = self._parameterNode
-        for box in (self.ui.checkerboardBox, self.ui.spyGlassBox, self.ui.edgesBox):
+        for box in (self.ui.checkerboardBox, self.ui.spyGlassBox, self.ui.edgesBox, self.ui.handButton):
             box.checked = False
         self.forgetLooks()
         if self.logic.fusionFacts(p.t1cVolume):
@@ -256,21 +281,50 @@ class FuseSection:
         p = self._parameterNode
         if p is None or p.ctVolume is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The edges were not drawn."), waitCursor=True):
-            if on:
-                self.logic.showBoneEdges(p.ctVolume)
-            else:
-                self.logic.removeDerived("edges")
+        if not on:
+            self.logic.removeDerived("edges")
+            return
+        told = slicer.util.tryWithErrorDisplay(_("The edges were not drawn."), waitCursor=True)
+        with unticked(self.ui.edgesBox, on), told:
+            self.logic.showBoneEdges(p.ctVolume)
 
     def leaveViews(self):
-        """What is shown only goes when the panel is left."""
+        """What is shown only goes when the panel is left; CT and T1 stay in the views."""
+        ui, p = self.ui, self._parameterNode
+        mixed = (ui.flickerButton, ui.checkerboardBox, ui.spyGlassBox)
+        wasMixed = any(box.checked for box in mixed)
         self.flickerTimer.stop()
         self.forgetGlass()
-        for box in (self.ui.flickerButton, self.ui.checkerboardBox, self.ui.spyGlassBox, self.ui.edgesBox):
+        for box in (*mixed, ui.edgesBox, ui.handButton):
             box.blockSignals(True)
             box.checked = False
             box.blockSignals(False)
         self.logic.removeDerived("checkerboard", "spyglass", "edges")
+        self.logic.hideHandles()
+        for place in (ui.ctPlaceWidget, ui.t1cPlaceWidget, ui.isocentrePlaceWidget):
+            place.setPlaceModeEnabled(False)
+        if wasMixed and p is not None and p.ctVolume is not None:
+            self.logic.showPair(p.ctVolume, p.t1cVolume, p.blend)
+
+    def onByHand(self, on):
+        """Handles to move the T1 with; the search then starts from where it was put."""
+        p = self._parameterNode
+        if p is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The T1 cannot be moved.")):
+            if on:
+                self.leaveMixed()
+                self.logic.showHandles(p.ctVolume, p.t1cVolume, p.lesions)
+                self.ui.startHereBox.checked = True
+            else:
+                self.logic.hideHandles()
+        self.refreshAll()
+
+    def onWithdraw(self, checked=False):
+        """Take the acceptance back."""
+        self.logic.withdraw(self._parameterNode.t1cVolume)
+        self.forgetLooks()
+        self.updateFuse()
 
     def onAccept(self, checked=False):
         """Record what was looked at."""

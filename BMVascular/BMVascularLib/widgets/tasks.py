@@ -1,5 +1,6 @@
 """Long work behind a progress dialog that stays responsive and can be cancelled."""
 
+import qt
 import slicer
 
 from BMVascularCore.errors import Cancelled
@@ -19,7 +20,10 @@ def runTask(title, work):
     object
         What ``work`` returns; None when the user cancelled.
     """
-    dialog = slicer.util.createProgressDialog(labelText=title, maximum=100)
+    # modal: while the work runs nobody closes the scene or starts it again
+    dialog = slicer.util.createProgressDialog(
+        labelText=title, maximum=100, windowModality=qt.Qt.ApplicationModal
+    )
 
     def progress(fraction, message=""):
         dialog.value = int(100 * min(max(fraction, 0.0), 1.0))

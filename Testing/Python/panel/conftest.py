@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from filled_scene import fill_scene
 from lesion_scene import lesion_images, lesion_panel  # noqa: F401 - fixtures
+from planning_scene import fused, planned, planning, told  # noqa: F401 - fixtures
 
 TESTING = Path(__file__).resolve().parents[2]
 if str(TESTING) not in sys.path:

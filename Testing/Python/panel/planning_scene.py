@@ -1,6 +1,7 @@
 """A tiny planning scene with closed forms: two balls as lesions in a T1 that was moved against the CT."""
 
 import numpy as np
+import pytest
 import SimpleITK as sitk
 
 from BMVascularCore.planning.registration import Registration
@@ -99,3 +100,54 @@ def add_dose(scene, centre=BALLS["M1"][1], frame="1.2.3"):
     array = dose_at(distance(grid, centre)).astype(np.float32)
     facts = {"modality": "RTDOSE", "frame_of_reference_uid": frame}
     return addImage(scene, Volume(array, grid, "dose", facts), "dose", "Planning")
+
+
+@pytest.fixture
+def planning(host, module):
+    """The open panel over the tiny scene; registration is replaced by the known shift."""
+    module("BMVPlanning")
+    nodes = fill(host.slicer.mrmlScene)
+    opened = host.open("BMVPlanning")
+    opened.nodes = nodes
+    opened.logic.registerWith = registration()
+    opened.logic.measureWith = registration()
+    return opened
+
+
+@pytest.fixture
+def fused(host, planning):
+    """The panel after its fusion."""
+    host.click(planning.ui.fuseButton)
+    return planning
+
+
+@pytest.fixture
+def planned(host, fused):
+    """The panel after its fusion, with targets."""
+    host.click(fused.ui.targetsButton)
+    return fused
+
+
+@pytest.fixture
+def told(host):
+    """Errors become messages, as for a person; the last one's text."""
+    application = host.slicer.app._q
+    application.testing = False
+    yield lambda: host.messages.take()[-1].text
+    application.testing = True
+    host.errors()
+
+
+def cells(table):
+    """Texts of a table, row by row."""
+    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
+
+
+def headings(table):
+    """Texts of a table's heading."""
+    return [table.horizontalHeaderItem(c).text() for c in range(table.columnCount)]
+
+
+def by_heading(table):
+    """Rows of a table as dictionaries."""
+    return [dict(zip(headings(table), row, strict=True)) for row in cells(table)]

@@ -1,4 +1,4 @@
-"""The planning panel: organs, dose review, export and life cycle, driven as a person would."""
+"""The planning panel: dose review, export and life cycle, driven as a person would."""
 
 import shutil
 import subprocess
@@ -8,96 +8,16 @@ import planning_cases
 import planning_scene as case
 import pydicom
 import pytest
+from planning_scene import by_heading, cells, headings
 
 from BMVascularCore.planning.seg_export import read_segmentation_object
 
 
 @pytest.fixture
-def panel(host, module):
-    """The open panel, fused and with targets."""
-    module("BMVPlanning")
-    nodes = case.fill(host.slicer.mrmlScene)
-    opened = host.open("BMVPlanning")
-    opened.nodes = nodes
-    opened.logic.registerWith = case.registration()
-    host.click(opened.ui.fuseButton)
-    host.click(opened.ui.targetsButton)
-    return opened
-
-
-@pytest.fixture
-def told(host):
-    """Errors become messages, as for a person; the last one's text."""
-    application = host.slicer.app._q
-    application.testing = False
-    yield lambda: host.messages.take()[-1].text
-    application.testing = True
-    host.errors()
-
-
-def cells(table):
-    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
-
-
-def headings(table):
-    return [table.horizontalHeaderItem(c).text() for c in range(table.columnCount)]
-
-
-def organ_file(tmp_path, frame="1.2.3"):
-    """An RTSTRUCT with a ball of 12 mm called Brainstem, 20 mm from M1's centre."""
-    from BMVascularCore.io.dicom_files import save_dicom
-    from BMVascularCore.planning.contours import trace_mask
-    from BMVascularCore.planning.ct_series import check_planning_series
-    from BMVascularCore.planning.rtstruct import Roi, build_rtstruct
-
-    headers = planning_cases.image_headers(np.arange(64) - 32.0, FrameOfReferenceUID=frame)
-    series = check_planning_series(headers)
-    centre = case.BALLS["M1"][1] + (0.0, 20.0, 0.0)
-    mask = case.distance(case.ct_grid(), centre) <= 6.0
-    contours = trace_mask(mask, case.ct_grid(), series.geometry, None, "Brainstem")
-    data = build_rtstruct(series, [Roi("Brainstem", "ORGAN", contours)])
-    path = tmp_path / "organs.dcm"
-    save_dicom(path, data)
-    return path
-
-
-@pytest.fixture
-def organs(host, panel, tmp_path):
-    panel.ui.structuresPath.currentPath = str(organ_file(tmp_path))
-    host.click(panel.ui.structuresButton)
-    return panel
-
-
-@pytest.fixture
-def dosed(host, panel):
-    panel.nodes["dose"] = case.add_dose(host.slicer.mrmlScene)
-    panel.ui.doseSelector.setCurrentNode(panel.nodes["dose"])
-    return panel
-
-
-def test_imported_organs_give_distances(host, organs):
-    host.click(organs.ui.distancesButton)
-    row = dict(zip(headings(organs.ui.distancesTable), cells(organs.ui.distancesTable)[0], strict=True))
-    # centres 20 mm apart, radii 5 and 6 mm
-    assert float(row["Brainstem"]) == pytest.approx(9.0, abs=0.5)
-    apart = np.linalg.norm(case.BALLS["M1"][1] - case.BALLS["M2"][1]) - 8.5
-    assert float(row["Next lesion mm"]) == pytest.approx(apart, abs=0.3)
-
-
-def test_structures_of_another_scan_are_refused(host, panel, told, tmp_path):
-    panel.ui.structuresPath.currentPath = str(organ_file(tmp_path, "9.9.9"))
-    host.click(panel.ui.structuresButton)
-    assert "another scan" in told()
-    assert panel._parameterNode.organs is None
-
-
-def test_constraints_wait_for_the_number_of_fractions(host, organs):
-    assert cells(organs.ui.constraintsTable) == []
-    organs.ui.fractionsBox.setCurrentText("1")
-    rows = cells(organs.ui.constraintsTable)
-    assert {row[0] for row in rows} == {"Brainstem"}
-    assert {row[3] for row in rows} == {"–"}
-    assert all(row[6] and row[7] in ("verified", "unverified") for row in rows)
+def dosed(host, planned):
+    planned.nodes["dose"] = case.add_dose(host.slicer.mrmlScene)
+    planned.ui.doseSelector.setCurrentNode(planned.nodes["dose"])
+    return planned
 
 
 def test_review_needs_a_typed_prescription(host, dosed, told):
@@ -226,7 +146,7 @@ def mean_over_shell(inner, outer):
     return np.average(case.dose_at(radius), weights=radius**2)
 
 
-def test_habitats_show_which_dose_they_got(host, habitats):
+def test_habitats_show_which_dose_they_got(host, habitats, tmp_path):
     table = habitats.ui.habitatsTable
     habitats.ui.prescriptionEdit.text = "20"
     host.click(habitats.ui.reviewButton)
@@ -247,6 +167,12 @@ def test_habitats_show_which_dose_they_got(host, habitats):
     assert low < float(half["Mean Gy"]) < high
     assert float(half["mL"]) == pytest.approx(0.5 * float(front["mL"]), rel=0.06)
     assert float(front["At prescription %"]) < 2.0
+    before = cells(table)
+    file = host.saveScene(tmp_path / "scene.mrb")
+    host.clear()
+    assert table.rowCount == 0
+    host.loadScene(file)
+    assert [row[:2] for row in cells(table)] == [row[:2] for row in before]
 
 
 def test_shares_of_several_prescriptions_name_their_lesions(host, dosed):
@@ -291,13 +217,13 @@ def test_colours_opacity_and_legend_of_the_dose(host, dosed):
 
 
 @pytest.fixture
-def ct_folder(panel, tmp_path):
+def ct_folder(planned, tmp_path):
     headers = planning_cases.image_headers(np.arange(64) - 32.0, FrameOfReferenceUID="1.2.3")
     return planning_cases.write_series(tmp_path / "ct", headers), headers
 
 
 @pytest.fixture
-def mr_folder(panel, tmp_path):
+def mr_folder(planned, tmp_path):
     x, y, z = np.array((-32.0,) * 3) + case.MOVED_MM
     headers = planning_cases.image_headers(
         np.arange(64) + z, origin=(x, y), modality="MR", FrameOfReferenceUID="1.4.5.6"
@@ -305,9 +231,9 @@ def mr_folder(panel, tmp_path):
     return planning_cases.write_series(tmp_path / "mr", headers)
 
 
-def test_export_previews_then_writes_together(host, panel, told, ct_folder, mr_folder, tmp_path):
+def test_export_previews_then_writes_together(host, planned, told, ct_folder, mr_folder, tmp_path):
     folder, headers = ct_folder
-    ui, out = panel.ui, tmp_path / "out"
+    ui, out = planned.ui, tmp_path / "out"
     assert ui.previewButton.enabled is False
     ui.ctFolderButton.directory = str(folder)
     ui.mrFolderButton.directory = str(mr_folder)
@@ -317,9 +243,19 @@ def test_export_previews_then_writes_together(host, panel, told, ct_folder, mr_f
         ["reg.dcm", "Spatial Registration"],
         ["seg.dcm", "Segmentation"],
     ]
-    assert all(row[3].startswith("passed") for row in cells(ui.exportTable)), cells(ui.exportTable)
+    assert all(row["Check"].startswith("passed") for row in by_heading(ui.exportTable))
+    details = ui.exportDetails.plainText
+    assert "2 GTV, 2 PTV on 64 images of the CT" in details and "contours within 0.0 %" in details
+    assert "2 lesions (M1, M2) on the voxels of the MR series (64 images, as acquired)" in details
+    assert "2 of 2 segments" in details
     assert ui.exportButton.enabled is False and not out.exists()
     ui.outFolderButton.directory = str(out)
+    assert ui.exportButton.enabled is True
+    ui.targetsTable.item(0, 3).setText("2")
+    host.process()
+    assert ui.exportButton.enabled is False and ui.exportTable.rowCount == 0
+    assert ui.exportLabel.text == "Changed since the preview: preview again."
+    host.click(ui.previewButton)
     host.click(ui.exportButton)
     assert sorted(p.name for p in out.iterdir()) == ["reg.dcm", "rtstruct.dcm", "seg.dcm"]
     structures = pydicom.dcmread(out / "rtstruct.dcm")
@@ -352,16 +288,45 @@ def validated(path):
     return [line for line in (told.stderr + told.stdout).splitlines() if line.startswith("Error")]
 
 
+def test_habitats_are_shown_as_reference_and_never_become_targets_or_organs(host, habitats, told):
+    from BMVascularLib.segments import labelGeometryOfSegment
+    from BMVascularLib.studyNodes import firstOf
+
+    scene, ui = host.slicer.mrmlScene, habitats.ui
+    ui.referencesBox.checked = True
+    node = firstOf(scene, "references", "TP1")
+    names = [
+        node.GetSegmentation().GetNthSegment(n).GetName()
+        for n in range(node.GetSegmentation().GetNumberOfSegments())
+    ]
+    assert len(names) == 4
+    assert all(name.startswith("zREF_01") and name.endswith("(not for treatment)") for name in names)
+    array, geometry = labelGeometryOfSegment(node, "zREF_01_PresHiBV")
+    # in the space of the CT
+    centre = geometry.points_of(np.argwhere(array > 0)).mean(axis=0)
+    assert centre == pytest.approx(case.BALLS["M1"][1], abs=0.1)
+    ui.prescriptionEdit.text = "20"
+    host.click(ui.reviewButton)
+    assert not any(row["Structure"].startswith("zREF") for row in by_heading(ui.metricsTable))
+    ui.referencesBox.checked = False
+    assert firstOf(scene, "references", "TP1") is None
+    scene.RemoveNode(firstOf(scene, "habitats", "TP1"))
+    ui.referencesBox.checked = True
+    assert "neither habitats nor a Ktrans map" in told()
+
+
 @pytest.mark.usefixtures("hd")
 def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folder, mr_folder, tmp_path):
     ui, out = habitats.ui, tmp_path / "out"
     ui.ctFolderButton.directory, ui.mrFolderButton.directory = str(ct_folder[0]), str(mr_folder)
     ui.outFolderButton.directory = str(out)
     host.click(ui.previewButton)
-    table = {row[0]: row for row in cells(ui.exportTable)}
-    assert "4 of them reference only (CONTROL), not for treatment" in table["rtstruct.dcm"][2]
-    assert "4 reference regions not for treatment" in table["seg.dcm"][2]
-    assert "resampled onto the grid of the T1" in table["seg.dcm"][3]  # their own grid is finer
+    details = ui.exportDetails.plainText
+    assert "the 4 CONTROL are reference only, not for treatment" in details
+    assert "2 lesions (M1, M2)" in details and "4 reference regions, not for treatment" in details
+    assert "lesions and regions are in this one object: 6 of 6 segments" in details
+    # their own voxels are finer
+    assert "resampled onto the voxels of the T1" in details
     host.click(ui.exportButton)
     data = pydicom.dcmread(out / "rtstruct.dcm")
     kinds = {str(r.ROIName): (str(o.RTROIInterpretedType), str(r.ROIDescription))
@@ -382,29 +347,31 @@ def test_habitats_leave_as_structures_not_for_treatment(host, habitats, ct_folde
     ui.referenceBox.checked = False
     assert ui.exportButton.enabled is False and ui.exportTable.rowCount == 0
     host.click(ui.previewButton)
-    assert cells(ui.exportTable)[0][2].startswith("4 structures")
+    assert "CONTROL" not in ui.exportDetails.plainText
 
 
-def test_export_to_another_ct_is_refused(host, panel, told, tmp_path):
+def test_export_to_another_ct_is_refused(host, planned, told, tmp_path):
     headers = planning_cases.image_headers(np.arange(64) - 32.0)
     folder = planning_cases.write_series(tmp_path / "other", headers)
-    panel.ui.ctFolderButton.directory = str(folder)
-    host.click(panel.ui.previewButton)
+    planned.ui.ctFolderButton.directory = str(folder)
+    host.click(planned.ui.previewButton)
     assert "another scan" in told()
-    assert panel.ui.exportButton.enabled is False
+    assert planned.ui.exportButton.enabled is False
 
 
-def test_export_without_the_mr_says_what_is_missing(host, panel, ct_folder):
-    panel.ui.ctFolderButton.directory = str(ct_folder[0])
-    host.click(panel.ui.previewButton)
-    states = [row[3] for row in cells(panel.ui.exportTable)]
+def test_export_without_the_mr_says_what_is_missing(host, planned, ct_folder):
+    planned.ui.ctFolderButton.directory = str(ct_folder[0])
+    host.click(planned.ui.previewButton)
+    states = [row["Check"] for row in by_heading(planned.ui.exportTable)]
     assert states[0].startswith("passed")
-    assert states[1:] == ["the DICOM series of the T1 is not chosen"] * 2
+    assert states[1:] == ["not written"] * 2
+    said = planned.ui.exportDetails.plainText
+    assert said.count("Not written: the DICOM series of the T1 is not chosen.") == 2
 
 
-def test_self_test_shows_small_errors(host, panel):
-    host.click(panel.ui.selfTestButton)
-    rows = cells(panel.ui.selfTestTable)
+def test_self_test_shows_small_errors(host, planned):
+    host.click(planned.ui.selfTestButton)
+    rows = cells(planned.ui.selfTestTable)
     assert [row[0] for row in rows] == ["3", "5", "7", "10", "20"]
     for row in rows[1:]:
         assert max(abs(float(text.removesuffix(" %"))) for text in row[1:]) < 1.0
@@ -430,6 +397,7 @@ def test_a_saved_scene_brings_everything_back(host, dosed, tmp_path):
     host.click(dosed.ui.acceptButton)
     host.click(dosed.ui.reviewButton)
     before = cells(dosed.ui.targetsTable), cells(dosed.ui.metricsTable), cells(dosed.ui.fusionTable)
+    conventions = dosed.ui.conventionsLabel.text
     file = host.saveScene(tmp_path / "scene.mrb")
     host.clear()
     host.loadScene(file)
@@ -440,9 +408,10 @@ def test_a_saved_scene_brings_everything_back(host, dosed, tmp_path):
     assert after[0] == before[0]
     assert after[2] == before[2]
     assert [row[:5] for row in after[1]] == [row[:5] for row in before[1]]
+    assert dosed.ui.conventionsLabel.text == conventions and "end caps" in conventions
 
 
-def test_entering_leaving_and_reloading_leave_nothing_behind(host, panel):
+def test_entering_leaving_and_reloading_leave_nothing_behind(host, planned):
     host.close()
     before = host.observers()
     for _ in range(4):
@@ -450,12 +419,12 @@ def test_entering_leaving_and_reloading_leave_nothing_behind(host, panel):
         host.close()
     assert host.observers() == before
     new = host.reload("BMVPlanning")
-    assert new is not panel
+    assert new is not planned
     host.open("BMVPlanning")
     assert new.ui.verdictLabel.text.startswith("PASS")
 
 
-def test_the_module_tests_itself(host, panel):
+def test_the_module_tests_itself(host, planned):
     import BMVPlanning
 
     BMVPlanning.BMVPlanningTest().runTest()

@@ -6,77 +6,40 @@ import numpy as np
 import planning_scene as case
 import pytest
 import SimpleITK as sitk
+from planning_scene import cells
 
 from BMVascularCore.errors import InputError
 
 
-@pytest.fixture
-def panel(host, module):
-    """The open panel over the tiny scene; registration is replaced by the known shift."""
-    module("BMVPlanning")
-    nodes = case.fill(host.slicer.mrmlScene)
-    opened = host.open("BMVPlanning")
-    opened.nodes = nodes
-    opened.logic.registerWith = case.registration()
-    opened.logic.measureWith = case.registration()
-    return opened
+def test_inputs_are_found_by_role(planning):
+    assert planning.ui.ctSelector.currentNode() is planning.nodes["CT"]
+    assert planning.ui.t1cSelector.currentNode() is planning.nodes["T1c"]
+    assert planning.ui.lesionsSelector.currentNode() is planning.nodes["lesions"]
+    assert planning.ui.fuseButton.enabled is True
+    assert planning.ui.prescriptionEdit.text == ""
 
 
-@pytest.fixture
-def fused(host, panel):
-    host.click(panel.ui.fuseButton)
-    return panel
+def test_without_a_ct_the_button_says_why(host, planning):
+    planning.ui.ctSelector.setCurrentNode(None)
+    assert planning.ui.fuseButton.enabled is False
+    assert "planning CT" in planning.ui.fuseButton.toolTip
 
 
-@pytest.fixture
-def planned(host, fused):
-    host.click(fused.ui.targetsButton)
-    return fused
-
-
-@pytest.fixture
-def told(host):
-    """Errors become messages, as for a person; the last one's text."""
-    application = host.slicer.app._q
-    application.testing = False
-    yield lambda: host.messages.take()[-1].text
-    application.testing = True
-    host.errors()
-
-
-def cells(table):
-    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
-
-
-def test_inputs_are_found_by_role(panel):
-    assert panel.ui.ctSelector.currentNode() is panel.nodes["CT"]
-    assert panel.ui.t1cSelector.currentNode() is panel.nodes["T1c"]
-    assert panel.ui.lesionsSelector.currentNode() is panel.nodes["lesions"]
-    assert panel.ui.fuseButton.enabled is True
-    assert panel.ui.prescriptionEdit.text == ""
-
-
-def test_without_a_ct_the_button_says_why(host, panel):
-    panel.ui.ctSelector.setCurrentNode(None)
-    assert panel.ui.fuseButton.enabled is False
-    assert "planning CT" in panel.ui.fuseButton.toolTip
-
-
-def test_fusion_moves_the_mr_and_never_the_ct(host, panel):
+def test_fusion_moves_the_mr_and_never_the_ct(host, planning):
     from BMVascularLib.planningNodes import centresRas
 
-    ct = host.slicer.util.arrayFromVolume(panel.nodes["CT"]).copy()
-    host.click(panel.ui.fuseButton)
-    fusion = panel.nodes["T1c"].GetParentTransformNode()
+    ct = host.slicer.util.arrayFromVolume(planning.nodes["CT"]).copy()
+    host.click(planning.ui.fuseButton)
+    fusion = planning.nodes["T1c"].GetParentTransformNode()
     assert fusion.GetAttribute("BMVascular.Role") == "fusion"
     for name in ("FLAIR", "lesions"):
-        assert panel.nodes[name].GetParentTransformNode() is fusion
-    assert panel.nodes["CT"].GetParentTransformNode() is None
-    assert np.array_equal(host.slicer.util.arrayFromVolume(panel.nodes["CT"]), ct)
-    centres = centresRas(panel.nodes["lesions"])
+        assert planning.nodes[name].GetParentTransformNode() is fusion
+    assert planning.nodes["CT"].GetParentTransformNode() is None
+    assert np.array_equal(host.slicer.util.arrayFromVolume(planning.nodes["CT"]), ct)
+    centres = centresRas(planning.nodes["lesions"])
     for name, (_, centre) in case.BALLS.items():
         assert np.abs(np.array(centres[name]) * (-1, -1, 1) - centre).max() < 0.2
-    assert panel.ui.verdictLabel.text.startswith("PASS (registered here)")
+    assert planning.ui.verdictLabel.text.startswith("PASS (registered here)")
 
 
 def test_residuals_are_shown_at_each_lesion(fused):
@@ -109,14 +72,14 @@ def test_fusing_again_starts_from_where_the_mr_was(host, fused):
     assert np.allclose(seen["initial"].TransformPoint((0.0, 0.0, 0.0)), case.MOVED_MM)
 
 
-def test_landmarks_start_the_search(host, panel):
+def test_landmarks_start_the_search(host, planning):
     scene, seen = host.slicer.mrmlScene, {}
 
     def look(fixed, moving, progress=None, initial=None):
         seen["start"] = initial
         return case.registration()(fixed, moving, progress=progress)
 
-    panel.logic.registerWith = look
+    planning.logic.registerWith = look
     places = np.array([(20.0, 0, 0), (-15, 12, 5), (0, -20, 10), (3, 4, -20)])
     nodes = []
     for name, lps in (("CT places", places), ("T1 places", places + case.MOVED_MM)):
@@ -124,27 +87,27 @@ def test_landmarks_start_the_search(host, panel):
         for point in lps * (-1, -1, 1):
             node.AddControlPoint(*point.tolist())
         nodes.append(node)
-    panel.ui.ctLandmarksSelector.setCurrentNode(nodes[0])
-    assert panel.ui.fuseButton.enabled is False and "both images" in panel.ui.fuseButton.toolTip
-    panel.ui.t1cLandmarksSelector.setCurrentNode(nodes[1])
-    host.click(panel.ui.fuseButton)
+    planning.ui.ctLandmarksSelector.setCurrentNode(nodes[0])
+    assert planning.ui.fuseButton.enabled is False and "both images" in planning.ui.fuseButton.toolTip
+    planning.ui.t1cLandmarksSelector.setCurrentNode(nodes[1])
+    host.click(planning.ui.fuseButton)
     assert np.allclose(seen["start"].TransformPoint((5.0, 6.0, 7.0)), np.array((5, 6, 7)) + case.MOVED_MM)
 
 
-def test_too_few_landmarks_are_one_sentence(host, panel, told):
-    for selector in (panel.ui.ctLandmarksSelector, panel.ui.t1cLandmarksSelector):
+def test_too_few_landmarks_are_one_sentence(host, planning, told):
+    for selector in (planning.ui.ctLandmarksSelector, planning.ui.t1cLandmarksSelector):
         node = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "places")
         node.AddControlPoint(1.0, 2.0, 3.0)
         selector.setCurrentNode(node)
-    host.click(panel.ui.fuseButton)
+    host.click(planning.ui.fuseButton)
     assert "three are needed" in told()
-    assert panel.nodes["T1c"].GetParentTransformNode() is None
+    assert planning.nodes["T1c"].GetParentTransformNode() is None
 
 
-def test_an_old_mri_lowers_the_verdict(host, panel):
-    panel.ui.mriAgeSpin.value = 30
-    host.click(panel.ui.fuseButton)
-    assert panel.ui.verdictLabel.text.startswith("CHECK (registered here): age of the MRI: 30 days")
+def test_an_old_mri_lowers_the_verdict(host, planning):
+    planning.ui.mriAgeSpin.value = 30
+    host.click(planning.ui.fuseButton)
+    assert planning.ui.verdictLabel.text.startswith("CHECK (registered here): age of the MRI: 30 days")
 
 
 def test_the_spy_glass_shows_the_t1_where_the_cursor_is(host, fused):
@@ -171,7 +134,7 @@ def test_the_spy_glass_shows_the_t1_where_the_cursor_is(host, fused):
     ui.flickerButton.checked = False
 
 
-def test_a_dicom_registration_object_is_checked_and_used(host, panel, tmp_path):
+def test_a_dicom_registration_object_is_checked_and_used(host, planning, tmp_path):
     import planning_cases
 
     from BMVascularCore.io.dicom_files import save_dicom
@@ -186,35 +149,88 @@ def test_a_dicom_registration_object_is_checked_and_used(host, panel, tmp_path):
     ]
     true = sitk.TranslationTransform(3, case.MOVED_MM.tolist())
     save_dicom(tmp_path / "reg.dcm", build_registration(*series, true))
-    panel.ui.givenPath.currentPath = str(tmp_path / "reg.dcm")
-    host.click(panel.ui.checkButton)
-    assert "given as a file" in panel.ui.verdictLabel.text
+    planning.ui.givenPath.currentPath = str(tmp_path / "reg.dcm")
+    host.click(planning.ui.checkButton)
+    assert "given as a file" in planning.ui.verdictLabel.text
     from BMVascularLib.transforms import transformOfNode
 
-    found = transformOfNode(panel.nodes["T1c"].GetParentTransformNode())
+    found = transformOfNode(planning.nodes["T1c"].GetParentTransformNode())
     assert np.allclose(found.TransformPoint((0.0, 0.0, 0.0)), case.MOVED_MM, atol=1e-4)
 
 
-def test_cancel_leaves_the_scene_as_it_was(host, panel):
+def test_cancel_leaves_the_scene_as_it_was(host, planning):
     before = host.slicer.mrmlScene.GetNumberOfNodes()
     timer = host.cancelNextProgress()
-    host.click(panel.ui.fuseButton)
+    host.click(planning.ui.fuseButton)
     timer.stop()
     assert host.slicer.mrmlScene.GetNumberOfNodes() == before
-    assert panel.nodes["T1c"].GetParentTransformNode() is None
-    assert panel.ui.verdictLabel.text == "Not fused yet."
+    assert planning.nodes["T1c"].GetParentTransformNode() is None
+    assert planning.ui.verdictLabel.text == "Not fused yet."
     assert host.messages.take() == []
 
 
-def test_a_moved_ct_is_refused(host, panel, told):
-    transform = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
-    panel.nodes["CT"].SetAndObserveTransformNodeID(transform.GetID())
-    host.click(panel.ui.fuseButton)
-    assert "never moved" in told()
-    assert panel.nodes["T1c"].GetParentTransformNode() is None
+def test_a_long_registration_leaves_the_window_alive_and_can_be_left_at_once(host, planning):
+    from PySide6 import QtCore
+
+    seen, scene = [], host.slicer.mrmlScene
+    before = scene.GetNumberOfNodes()
+
+    def slow(fixed, moving, progress=None, initial=None):
+        progress(0.1, "finding the head")
+        seen.append("started")
+        time.sleep(1.5)
+        progress(0.5, "going on")
+        seen.append("not reached")
+
+    def tick():
+        seen.append("tick")
+        if seen.count("tick") == 4:
+            seen.append(host.cancelNextProgress(5))
+
+    planning.logic.registerWith = slow
+    ticks = QtCore.QTimer()
+    ticks.timeout.connect(tick)
+    ticks.start(50)
+    started = time.perf_counter()
+    host.click(planning.ui.fuseButton)
+    taken = time.perf_counter() - started
+    ticks.stop()
+    # four ticks came while the work was silent, and Cancel did not wait for its next word
+    assert seen.count("tick") >= 4 and taken < 1.4
+    time.sleep(1.6)
+    assert "not reached" not in seen
+    assert scene.GetNumberOfNodes() == before
+    assert planning.nodes["T1c"].GetParentTransformNode() is None
 
 
-def test_a_given_transform_is_checked_and_used(host, panel):
+def test_an_error_in_the_background_is_told_as_one_sentence(host, planning, told):
+    def fails(fixed, moving, progress=None, initial=None):
+        progress(0.1)
+        raise InputError("shows no head", "T1", "Choose another.")
+
+    planning.logic.registerWith = fails
+    host.click(planning.ui.fuseButton)
+    assert "T1: shows no head. Choose another." in told()
+
+
+@pytest.mark.parametrize(
+    ("above", "words"),
+    [
+        ("vtkMRMLLinearTransformNode", "never moved"),
+        # how Slicer straightens a series when it loads it
+        ("vtkMRMLGridTransformNode", "gantry tilt or uneven slices"),
+    ],
+    ids=["moved", "straightened"],
+)
+def test_a_ct_below_a_transform_is_refused_with_the_reason(host, planning, told, above, words):
+    transform = host.slicer.mrmlScene.AddNewNodeByClass(above, "transform")
+    planning.nodes["CT"].SetAndObserveTransformNodeID(transform.GetID())
+    host.click(planning.ui.fuseButton)
+    assert words in told()
+    assert planning.nodes["T1c"].GetParentTransformNode() is None
+
+
+def test_a_given_transform_is_checked_and_used(host, planning):
     from BMVascularLib.transforms import addTransform
 
     seen = {}
@@ -223,39 +239,41 @@ def test_a_given_transform_is_checked_and_used(host, panel):
         seen["origin"], seen["point"] = moving.geometry.origin_mm, transform.TransformPoint((0.0, 0.0, 0.0))
         return case.registration("check", "repeats differ")(fixed, moving, transform, progress)
 
-    panel.logic.measureWith = measure
+    planning.logic.measureWith = measure
     given = addTransform(
         host.slicer.mrmlScene, sitk.TranslationTransform(3, case.MOVED_MM.tolist()), "by hand"
     )
-    panel.nodes["T1c"].SetAndObserveTransformNodeID(given.GetID())
-    assert panel.ui.checkButton.enabled is False
-    panel.ui.givenSelector.setCurrentNode(given)
-    host.click(panel.ui.checkButton)
+    planning.nodes["T1c"].SetAndObserveTransformNodeID(given.GetID())
+    assert planning.ui.checkButton.enabled is False
+    planning.ui.givenSelector.setCurrentNode(given)
+    host.click(planning.ui.checkButton)
     assert seen["point"] == pytest.approx(case.MOVED_MM)
     assert np.allclose(seen["origin"], np.array((-32.0,) * 3) + case.MOVED_MM)
-    assert panel.ui.verdictLabel.text.startswith("CHECK (given as a node): repeats differ")
-    top = panel.nodes["T1c"].GetParentTransformNode()
+    assert planning.ui.verdictLabel.text.startswith("CHECK (given as a node): repeats differ")
+    top = planning.nodes["T1c"].GetParentTransformNode()
     assert top is not given and top.GetParentTransformNode() is None
 
 
-def test_a_transform_file_is_checked_and_used(host, panel, tmp_path):
+def test_a_transform_file_is_checked_and_used(host, planning, tmp_path):
     file = tmp_path / "given.tfm"
     sitk.WriteTransform(sitk.TranslationTransform(3, case.MOVED_MM.tolist()), str(file))
-    panel.ui.givenPath.currentPath = str(file)
-    host.click(panel.ui.checkButton)
-    assert "given as a file" in panel.ui.verdictLabel.text
-    assert str(tmp_path) not in str(panel._parameterNode.parameterNode)
+    planning.ui.givenPath.currentPath = str(file)
+    host.click(planning.ui.checkButton)
+    assert "given as a file" in planning.ui.verdictLabel.text
+    assert str(tmp_path) not in str(planning._parameterNode.parameterNode)
 
 
-def test_a_failed_fusion_is_neither_accepted_nor_exported(host, panel):
-    panel.logic.registerWith = case.registration("fail", "skin surfaces lie 9.0 mm apart")
-    host.click(panel.ui.fuseButton)
-    host.click(panel.ui.targetsButton)
-    assert panel.ui.acceptButton.enabled is False
-    assert panel.ui.exportButton.enabled is False
-    assert "fusion failed its checks (skin surfaces lie 9.0 mm apart)" in panel.ui.exportLabel.text
+def test_a_failed_fusion_is_neither_accepted_nor_exported(host, planning):
+    planning.logic.registerWith = case.registration("fail", "skin surfaces lie 9.0 mm apart")
+    host.click(planning.ui.fuseButton)
+    host.click(planning.ui.targetsButton)
+    assert planning.ui.acceptButton.enabled is False
+    assert planning.ui.exportButton.enabled is False
+    assert "fusion failed its checks (skin surfaces lie 9.0 mm apart)" in planning.ui.exportLabel.text
     with pytest.raises(InputError, match="nothing is exported"):
-        panel.logic.previewExport(panel.nodes["CT"], panel.nodes["T1c"], panel.nodes["lesions"], "x", "")
+        planning.logic.previewExport(
+            planning.nodes["CT"], planning.nodes["T1c"], planning.nodes["lesions"], "x", ""
+        )
 
 
 def test_accept_records_what_was_looked_at(host, fused, told):
@@ -353,11 +371,11 @@ def test_rotation_follows_angle_and_isocentre(host, planned):
     assert float(cells(planned.ui.targetsTable)[0][7]) < 0.2
 
 
-def test_age_of_the_mri_is_said_only_when_known(panel):
-    assert "not checked" in panel.ui.mriAgeLabel.text
-    panel.ui.mriAgeSpin.value = 20
-    assert "older than 14 days" in panel.ui.mriAgeLabel.text
-    assert "2019" in panel.ui.mriAgeLabel.text
+def test_age_of_the_mri_is_said_only_when_known(planning):
+    assert "not checked" in planning.ui.mriAgeLabel.text
+    planning.ui.mriAgeSpin.value = 20
+    assert "older than 14 days" in planning.ui.mriAgeLabel.text
+    assert "2019" in planning.ui.mriAgeLabel.text
 
 
 def test_reference_rows_follow_the_chosen_lesion(planned):

@@ -1,35 +1,10 @@
-"""The planning panel: barriers, margins by side, spin boxes of the chosen lesion; files that cannot be used."""
+"""The planning panel: barriers, margins by side, spin boxes of the chosen lesion, reference regions."""
 
 import time
 
 import numpy as np
-import planning_cases
-import planning_foreign as foreign
 import planning_scene as case
 import pytest
-
-
-@pytest.fixture
-def planned(host, module):
-    """The open panel, fused and with targets."""
-    module("BMVPlanning")
-    nodes = case.fill(host.slicer.mrmlScene)
-    opened = host.open("BMVPlanning")
-    opened.nodes = nodes
-    opened.logic.registerWith = case.registration()
-    host.click(opened.ui.fuseButton)
-    host.click(opened.ui.targetsButton)
-    return opened
-
-
-@pytest.fixture
-def told(host):
-    """Errors become messages, as for a person; the last one's text."""
-    application = host.slicer.app._q
-    application.testing = False
-    yield lambda: host.messages.take()[-1].text
-    application.testing = True
-    host.errors()
 
 
 def points(panel, segmentId):
@@ -141,75 +116,45 @@ def test_margins_that_differ_by_side(host, planned, told):
     assert cell(planned, 0, "PTV + mm") == "1 L5"
 
 
-def ball_rings(diameter=12.0, centre=(0.0, 0.0, 0.0)):
-    return planning_cases.sphere_contours(diameter, 1.0, centre)
+def test_spin_boxes_by_side_change_one_side_of_one_margin(host, planned):
+    ui = planned.ui
+    assert ui.sidePSpin.enabled is False
+    choose(planned, 0)
+    assert (ui.sidesBox.currentText, ui.sidePSpin.value) == ("PTV", 1.0)
+    ui.sidePSpin.value = 4.0
+    host.process()
+    grown, centre = points(planned, "PTV_01"), case.BALLS["M1"][1]
+    # LPS: posterior is +y
+    assert grown[:, 1].max() == pytest.approx(centre[1] + 9.0, abs=0.4)
+    assert grown[:, 1].min() == pytest.approx(centre[1] - 6.0, abs=0.4)
+    assert cell(planned, 0, "PTV + mm") == "1 P4"
+    ui.sidesBox.currentIndex = 0
+    assert ui.sidePSpin.value == 0.0
+    ui.sideSSpin.value = 2.0
+    host.process()
+    assert (cell(planned, 0, "CTV + mm"), cell(planned, 0, "PTV + mm")) == ("0 S2", "1 P4")
+    assert cell(planned, 1, "PTV + mm") == "1"
 
 
-def nodes_of(host):
-    return sorted(node.GetID() for node in host.slicer.util.getNodesByClass("vtkMRMLNode"))
+def test_barriers_that_cannot_be_used_leave_box_and_targets_as_they_were(host, planned, told):
+    planned.ui.ctSelector.setCurrentNode(planned.nodes["FLAIR"])
+    before = points(planned, "PTV_01")
+    planned.ui.skullBox.checked = True
+    host.process()
+    assert "no Hounsfield units" in told()
+    host.process()
+    assert planned.ui.skullBox.checked is False
+    assert np.array_equal(points(planned, "PTV_01"), before)
+    planned.ui.edgesBox.checked = True
+    assert "no Hounsfield units" in told()
+    assert planned.ui.edgesBox.checked is False
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"DoseUnits": "RELATIVE"}, "RELATIVE"),
-        ({"DoseSummationType": "BEAM"}, "dose of a BEAM"),
-        ({"frame": "9.9.9"}, "another scan"),
-        ({"GridFrameOffsetVector": None}, "where its frames lie"),
-        ({"centre": (300.0, 0.0, 0.0)}, "does not reach the planning CT"),
-    ],
-    ids=str,
-)
-def test_a_dose_that_cannot_be_used_leaves_the_scene_alone(host, planned, told, tmp_path, changes, words):
-    file = foreign.write_dose(
-        tmp_path / "dose.dcm", lambda p: case.dose_at(np.linalg.norm(p, axis=-1) % 30.0), half_mm=8.0,
-        **{"frame": "1.2.3", **changes},
-    )  # fmt: skip
-    before = nodes_of(host)
-    planned.ui.dosePath.currentPath = str(file)
-    host.click(planned.ui.doseButton)
-    assert words in told()
-    assert nodes_of(host) == before and planned._parameterNode.dose is None
+def test_targets_of_different_lesions_differ_in_colour_like_their_structure_set(planned):
+    from BMVascularCore.planning.roi_names import colour_of
 
-
-def drawn(*contours, name="Brainstem"):
-    return name, "ORGAN", foreign.closed(contours)
-
-
-@pytest.mark.parametrize(
-    ("rois", "words"),
-    [
-        ([drawn(*ball_rings()), drawn(*ball_rings(8.0), name="brainstem ")], "have the name"),
-        ([("Brainstem", "ORGAN", [])], "no drawn structure"),
-        ([drawn([(1.0, 2.0, 3.0)])], "no drawn structure"),
-        ([drawn(*ball_rings(12.0, (300.0, 0.0, 0.0)))], "outside the planning CT"),
-    ],
-    ids=["one name", "empty", "one point", "elsewhere"],
-)
-def test_structures_that_cannot_be_used_leave_the_scene_alone(host, planned, told, tmp_path, rois, words):
-    file = foreign.write_structures(tmp_path / "rs.dcm", rois, frame="1.2.3")
-    before = nodes_of(host)
-    planned.ui.structuresPath.currentPath = str(file)
-    host.click(planned.ui.structuresButton)
-    assert words in told()
-    assert nodes_of(host) == before and planned._parameterNode.organs is None
-
-
-def test_a_contour_that_crosses_itself_is_imported_and_said(host, planned, told, tmp_path):
-    eight = [[(0, 0, z), (10, 10, z), (10, 0, z), (0, 10, z)] for z in range(5)]
-    rois = [
-        drawn(*eight),
-        drawn(*foreign.turned(ball_rings(), 0), name="Chiasm"),
-        drawn([(1, 2, 3)], name="Dot"),
-    ]
-    file = foreign.write_structures(tmp_path / "rs.dcm", rois, frame="1.2.3")
-    planned.ui.structuresPath.currentPath = str(file)
-    host.click(planned.ui.structuresButton)
-    said = told()
-    assert "crosses itself" in said and "Dot" in said
-    assert planned.logic.organNames(planned._parameterNode.organs) == ["Brainstem", "Chiasm"]
-    host.click(planned.ui.distancesButton)
-    table = planned.ui.distancesTable
-    names = [table.horizontalHeaderItem(c).text() for c in range(table.columnCount)]
-    # sagittal contours: from the surface of M1 (13 mm from the middle, radius 5) to a ball of 6 mm
-    assert float(table.item(0, names.index("Chiasm")).text()) == pytest.approx(13.0 - 11.0, abs=0.7)
+    segmentation = planned.logic.targets(planned.nodes["lesions"]).GetSegmentation()
+    for kind in ("GTV", "PTV"):
+        for number in (1, 2):
+            color = segmentation.GetSegment(f"{kind}_{number:02d}").GetColor()
+            assert np.round(255 * np.array(color)) == pytest.approx(colour_of(kind, number - 1))

@@ -38,7 +38,7 @@ def test_a_click_gives_a_lesion(host, panel, small_patient, images):
     rows = texts(panel.ui.lesionTable)
     assert len(rows) == 1
     assert float(rows[0][2]) == pytest.approx(truth["volume_ml"], rel=0.25)
-    assert rows[0][6] == "new"
+    assert rows[0][5] == "new"
     segment = node.GetSegmentation().GetSegment("lesion_1")
     assert segment.GetRepresentation("Closed surface").GetNumberOfPoints() > 100
     assert firstOf(host.slicer.mrmlScene, "compartments", "TP1") is not None

@@ -60,7 +60,7 @@ def test_keys_step_and_accept(host, two):
 
     two.ui.lesionTable.selectRow(0)
     press(host, "A")
-    assert texts(two.ui.lesionTable)[0][6] == "accepted"
+    assert texts(two.ui.lesionTable)[0][5] == "accepted"
     assert two._parameterNode.selectedLesion == "lesion_2"
     press(host, "P")
     assert two._parameterNode.selectedLesion == "lesion_1"
@@ -79,6 +79,35 @@ def test_keys_step_and_accept(host, two):
     assert two.shortcuts.made == []
 
 
+def test_outlines_can_be_taken_away(host, two, small_patient):
+    """Key H shows the image below; a click brings the outlines back."""
+    display = lesions(host).GetDisplayNode()
+    press(host, "H")
+    assert not display.GetVisibility2D() and display.GetVisibility3D()
+    press(host, "N")
+    assert not display.GetVisibility2D()
+    click(host, two, seeds_of(small_patient)[3][1])
+    assert display.GetVisibility2D()
+
+
+def test_a_row_fits_a_narrow_panel(host, two):
+    """No cell lies outside a table of 400 pixels, whatever the names."""
+    table = two.ui.lesionTable
+    two.ui.lesionTable.item(0, 0).setText("a name that is far too long for any table of lesions")
+    host.process()
+    table.resize(400, 200)
+    host.process()
+    assert table.horizontalHeader().length() <= 400
+    assert {row[1].split()[0] for row in texts(table)} <= {"L", "R", "midline"}
+    assert all("mm deep" in row[1] or "superficial" in row[1] or "ventr" in row[1] for row in texts(table))
+    # the square has the colour of the outline
+    import qt
+
+    color = table.item(0, 0).data(qt.Qt.DecorationRole)
+    outline = lesions(host).GetSegmentation().GetSegment("lesion_1").GetColor()
+    assert (color.redF(), color.greenF(), color.blueF()) == pytest.approx(outline, abs=0.01)
+
+
 def test_a_changed_lesion_is_no_longer_accepted(host, two, images, small_patient):
     two.ui.lesionTable.selectRow(0)
     host.click(two.ui.acceptButton)
@@ -86,9 +115,9 @@ def test_a_changed_lesion_is_no_longer_accepted(host, two, images, small_patient
     node.SetNthControlPointPositionWorld(len(seeds_of(small_patient)), *seeds_of(small_patient)[3][1])
     node.InvokeEvent(node.PointEndInteractionEvent)
     host.process(0.02)
-    assert texts(two.ui.lesionTable)[0][6] == "new"
+    assert texts(two.ui.lesionTable)[0][5] == "new"
     host.click(two.ui.undoButton)
-    assert texts(two.ui.lesionTable)[0][6] == "accepted"
+    assert texts(two.ui.lesionTable)[0][5] == "accepted"
 
 
 def test_rename(host, two, images, small_patient):
@@ -232,12 +261,15 @@ def test_candidates_are_never_lesions(host, two):
     assert scores == sorted(scores, reverse=True)
     press(host, "K")
     assert two.ui.candidateTable.currentRow() == 0
+    press(host, "K")
+    press(host, "J")
+    assert two.ui.candidateTable.currentRow() == 0
     free = next(n for n, row in enumerate(rows) if row[4] == "–")
     two.ui.candidateTable.selectRow(free)
-    host.click(two.ui.candidateSeedButton)
+    press(host, "C")
     two.finishOutstanding()
-    assert len(texts(two.ui.lesionTable)) in (2, 3)
-    assert two.ui.statusLabel.text
+    assert len(texts(two.ui.lesionTable)) == 3
+    assert texts(two.ui.candidateTable)[free][4] == texts(two.ui.lesionTable)[2][0]
 
 
 def test_matches(host, two, small_patient):

@@ -14,7 +14,14 @@ from scipy import ndimage
 
 from BMVascularCore.cli import main
 from BMVascularCore.io import write_volume
-from BMVascularCore.lesions import Seed, find_candidates, lesions_from_labels, prepare, segment_one
+from BMVascularCore.lesions import (
+    Seed,
+    find_candidates,
+    lesions_from_labels,
+    measure_lesions,
+    prepare,
+    segment_one,
+)
 from BMVascularCore.lesions.anatomy import find_anatomy
 
 SETTING = Setting("gate", 11, diameters_mm=(3.4, 4.4, 5.5, 8.0, 11.0, 16.0))
@@ -76,7 +83,8 @@ def test_candidates_hit_the_lesions(patient, ready):
         reach = max(2.0, patient.diameter_mm(number) / 2 + 1.0)
         missed += not any(np.linalg.norm((p - middle) * spacing) <= reach for p in places)
     assert missed <= 1
-    assert len(places) <= 40
+    # vessels and sinuses run on, so few of their places are left
+    assert len(places) <= len(patient.fractions) + 18
 
 
 def test_brain_surface_and_ventricles(patient, ready):
@@ -169,3 +177,41 @@ def test_sinus_beside_a_lesion_stays_outside():
     mask = np.zeros(array.shape, dtype=bool)
     mask[lesion.window] = lesion.fraction >= 0.5
     assert dice(mask, whole(head)) >= 0.85
+
+
+def test_distance_to_ventricles_does_not_depend_on_the_order(patient):
+    """A dark pool is planted deep in the brain and drawn as a lesion: it is no ventricle, measured first or last.
+
+    Expected is the distance on the same head without the pool.
+    """
+    geometry = patient.t1c.geometry
+    steps = np.asarray(geometry.spacing_kji_mm)
+    place = find_anatomy(prepare(patient.t1c))
+    coarse = np.minimum(place.to_surface_mm, place.to_ventricle_mm)
+    middle = np.array(np.unravel_index(int(np.argmax(coarse)), coarse.shape)) * place.steps
+    axes = np.ogrid[tuple(slice(0, n) for n in geometry.shape)]
+    away = np.sqrt(sum(((a - m) * s) ** 2 for a, m, s in zip(axes, middle, steps, strict=True)))
+    dark = patient.t1c.array.copy()
+    dark[away <= 8.0] *= 0.3
+    labels = np.zeros(geometry.shape, np.int32)
+    labels[away <= 11.0] = 2
+    beside = np.rint(middle + (16.0 / steps) * (0, 1, 0)).astype(int)
+    labels[tuple(slice(b - 2, b + 3) for b in beside)] = 1
+
+    def to_ventricle(image, *orders):
+        ready, found = prepare(patient.t1c.like(image, "t1c")), {}
+        for only in orders:
+            rows = measure_lesions(patient.t1c.like(labels), None, ready=ready, only=only)
+            found.update({row["label"]: row["distance_to_ventricle_mm"] for row in rows})
+        return found
+
+    expected = to_ventricle(patient.t1c.array, [1, 2])
+    alone = prepare(patient.t1c.like(dark, "t1c"))
+    first = measure_lesions(patient.t1c.like(np.where(labels == 1, 1, 0)), None, ready=alone)[0]
+    # without the outline of the pool it counts as a ventricle: the check can fail
+    assert first["distance_to_ventricle_mm"] < expected[1] - 4.0
+    again = measure_lesions(patient.t1c.like(labels), None, ready=alone)
+    assert [row["distance_to_ventricle_mm"] for row in again] == pytest.approx(
+        [expected[1], expected[2]], abs=2.0
+    )
+    assert to_ventricle(dark, [2], [1]) == to_ventricle(dark, [1], [2])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from lesion_heads import Shape, grid, make_head
+from scipy import ndimage
 
-from BMVascularCore.lesions import Seed, prepare, segment_one
+from BMVascularCore.lesions import Seed, prepare, segment_one, shapes
 from BMVascularCore.lesions.model import Lesion
 from BMVascularCore.lesions.steady import LEAK, doubtful, steadied, thicker_place
 
@@ -91,3 +92,18 @@ def test_a_neighbour_that_does_not_hold_the_click_changes_nothing(ready):
 def test_doubt_grows_with_the_volume():
     assert [doubtful(0.6, ml) for ml in (1.0, 10.0, 20.0, 50.0)] == [False, False, True, True]
     assert not doubtful(0.95, 100.0)
+
+
+@pytest.mark.parametrize("within_mm", [1.0, 2.5, 7.0, np.inf])
+def test_distances_are_euclidean(within_mm):
+    """Against scipy's transform, at the border of the array and for shapes that touch it."""
+    rng = np.random.default_rng(3)
+    for shape in ((5, 40, 33), (31, 28, 30)):
+        mask = ndimage.gaussian_filter(rng.normal(size=shape), 2.0) > 0.06
+        away = ndimage.distance_transform_edt(~mask, sampling=0.8)
+        found = shapes.distance_mm(mask, 0.8, within_mm)
+        near = away <= within_mm
+        np.testing.assert_allclose(found[near], away[near], atol=1e-4)
+        assert (found[~near] > within_mm).all()
+        depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=0.8)[1:-1, 1:-1, 1:-1]
+        np.testing.assert_allclose(shapes.depth_mm(mask, 0.8), depth, atol=1e-4)

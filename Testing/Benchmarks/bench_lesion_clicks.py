@@ -1,0 +1,139 @@
+"""CPU seconds of one click by size, shape and images, on a head of 256 x 256 x 180 voxels of 1 mm.
+
+Run: PYTHONPATH=BMVascular:Testing/Python python Testing/Benchmarks/bench_lesion_clicks.py [SPACING_MM]
+
+A click is what a reader waits for: the outline, its compartments, and its row of measures. The peers get the
+same click: SimpleITK's ConnectedThreshold on the whole volume, and scikit-image's random walker on the 48 mm
+around it (where installed). They give an outline only. The two limits are those of the lesion panel: 0.5 s a
+click, 3 s for the first one, which also prepares the volume.
+"""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from bench_lesions import cut, half_height_growing, levels, segmentation, skimage_random_walker
+from lesion_heads import Shape, grid, make_head
+
+from BMVascularCore.lesions import Seed, prepare, segment_one
+from BMVascularCore.lesions.segment import assemble
+
+LIMIT_S, FIRST_S = 0.5, 3.0
+DIAMETERS_MM = (5, 10, 20, 30)
+# where the shapes lie, LPS mm; deep in the white matter
+PLACES_MM = {"round": (-34, -24, 18), "ring": (36, 26, 8), "lobed": (34, -28, 14), "tilted": (-34, 32, -6)}
+
+
+@dataclass
+class Case:
+    """One lesion to click at."""
+
+    name: str
+    diameter_mm: float
+    at_mm: tuple
+    shapes: list
+
+
+def case(kind, diameter_mm):
+    """Shapes of one lesion, about as long as its diameter."""
+    r, at = diameter_mm / 2, PLACES_MM[kind]
+    if kind == "ring":
+        shapes = [Shape(at, (r, 0.9 * r, r), core=0.65, oedema_mm=6.0)]
+    elif kind == "lobed":
+        body = Shape(at, (0.75 * r, 0.7 * r, 0.7 * r), oedema_mm=6.0)
+        lobes = [
+            Shape((at[0] + 0.55 * r, at[1], at[2]), (0.45 * r,) * 3),
+            Shape((at[0] - 0.2 * r, at[1] + 0.5 * r, at[2] + 0.3 * r), (0.5 * r,) * 3),
+        ]
+        shapes = [body, *lobes]
+    elif kind == "tilted":
+        shapes = [Shape(at, (r, 0.55 * r, 0.7 * r), enhancement=0.45, tilt_deg=35.0, oedema_mm=6.0)]
+    else:
+        shapes = [Shape(at, (r, 0.95 * r, r), oedema_mm=6.0)]
+    return Case(kind, diameter_mm, at, shapes)
+
+
+def head_of(diameter_mm, spacing_mm=1.0):
+    """A head with one lesion of each kind."""
+    cases = [case(kind, diameter_mm) for kind in PLACES_MM]
+    size = tuple(round(n / spacing_mm) for n in (180, 256, 256))
+    shapes = [shape for one in cases for shape in one.shapes]
+    return make_head(shapes, grid(size, (spacing_mm,) * 3), seed=5, head_mm=(76, 92, 80)), cases
+
+
+def seconds_of(work):
+    """CPU seconds and what ``work`` gives."""
+    started = time.process_time()
+    out = work()
+    return time.process_time() - started, out
+
+
+def click(ready, case):
+    """Seconds of the outline and of the rest (compartments, measures)."""
+    index = places_of(ready, case)
+    outline_s, lesion = seconds_of(
+        lambda: segment_one(ready, "a", 1, [Seed("a", tuple(ready.t1c.geometry.points_of(index)))])
+    )
+    if isinstance(lesion, str):
+        return outline_s, float("nan"), None
+    rest_s, _ = seconds_of(lambda: assemble(ready, [lesion]))
+    return outline_s, rest_s, lesion
+
+
+def places_of(ready, case):
+    """Image index of the click: in the rim of a ring, off the middle of the others."""
+    radius = case.diameter_mm / 2
+    off = 0.8 * radius if case.name == "ring" else 0.3 * radius
+    return np.rint(ready.t1c.geometry.index_of(np.add(case.at_mm, (off, 0, 0)))).astype(int)
+
+
+def whole_volume_growing(array, index):
+    """ConnectedThreshold at half height, thresholds from the surroundings, on the whole volume."""
+    _, part, at = cut(array, index)
+    low, high = levels(part, at)
+    seed = [tuple(int(a) for a in index[::-1])]
+    return sitk.ConnectedThreshold(sitk.GetImageFromArray(array), seed, (low + high) / 2, 1e9)
+
+
+def peers(ready, index):
+    """CPU seconds of the peers on the same click."""
+    array = ready.t1c.array
+    _, part, at = cut(array, index)
+    times = {
+        "growing, crop": seconds_of(lambda: half_height_growing(part, at))[0],
+        "growing, whole": seconds_of(lambda: whole_volume_growing(array, index))[0],
+    }
+    if segmentation is not None:
+        times["random walker, crop"] = seconds_of(lambda: skimage_random_walker(part, at))[0]
+    return times
+
+
+def main(spacing_mm=1.0):
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    print("first: the volume prepared, then the first click; CPU seconds on one thread")
+    print(f"{'mm':>4} {'kind':8}{'images':12}{'outline':>9}{'rest':>7}{'click':>7}{'first':>7}  peers")
+    for diameter_mm in DIAMETERS_MM:
+        head, cases = head_of(diameter_mm, spacing_mm)
+        for images, others in (("T1c", ()), ("T1c T1 FLAIR", (head.t1, head.flair))):
+            first_s, ready = seconds_of(lambda head=head, others=others: prepare(head.t1c, *others))
+            for number, one in enumerate(cases):
+                outline_s, rest_s, _ = click(ready, one)
+                first = first_s + outline_s + rest_s if number == 0 else float("nan")
+                times = peers(ready, places_of(ready, one)) if images == "T1c" else {}
+                said = ", ".join(f"{name} {value:.2f}" for name, value in times.items())
+                total = outline_s + rest_s
+                shown = f"{first:.2f}" if number == 0 else ""
+                late = " over" if (first > FIRST_S if number == 0 else total > LIMIT_S) else ""
+                print(
+                    f"{diameter_mm:4d} {one.name:8}{images:12}{outline_s:9.2f}{rest_s:7.2f}{total:7.2f}{shown:>7}"
+                    f"  {said}{late}",
+                    flush=True,
+                )
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
+
+
+if __name__ == "__main__":
+    main(*map(float, sys.argv[1:2]))
