@@ -1,4 +1,4 @@
-"""Brain surface and ventricles from T1c, coarsely: for distances of lesions, nothing else."""
+"""Brain surface and ventricles from T1c, coarsely: for distances of lesions, and to keep clicks off the scalp."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,10 @@ from BMVascularCore.lesions import shapes
 _STEP_MM = 2.0
 # volumes of adult brains and of ventricles that can be told from sulci, mL
 _BRAIN_ML, _VENTRICLE_ML = (600.0, 2300.0), 1.0
+# a head of which the brain fills more than this has no skull around it
+_STRIPPED = 0.75
+# dura and what grows on it lie this far beyond the brain's convex hull at most
+_BEYOND_MM = 3.0
 
 
 @dataclass
@@ -88,19 +92,57 @@ def _near_lesions(lesions, brain):
 
 
 def _without_lesions(ready):
-    spacing = np.asarray(ready.t1c.geometry.spacing_kji_mm)
-    steps = np.maximum(1, np.rint(_STEP_MM / spacing)).astype(int)
-    every = tuple(slice(None, None, int(s)) for s in steps)
-    step_mm = spacing * steps
-    source = ready.t1 if ready.t1 is not None else ready.t1c
-    image = ndimage.uniform_filter(source.array, steps)[every]
-    brain = _brain(image, ready.head[every], step_mm)
+    steps, _, step_mm = _coarse(ready)
+    image, brain = ready.once("brain mask", lambda: _image_and_brain(ready))
     if brain is None:
         return _Brain(steps, step_mm, None, None, None)
     surface = shapes.distances_mm(~np.pad(brain, 1), step_mm)[1:-1, 1:-1, 1:-1]
     level = float(np.median(image[brain]))
     dark = brain & (image < 0.62 * level) & (surface > 22.0)
     return _Brain(steps, step_mm, surface, dark, _to_ventricle(dark, step_mm))
+
+
+def _coarse(ready):
+    """Image voxels in one coarse voxel, the slices that take them, and their size in mm."""
+    spacing = np.asarray(ready.t1c.geometry.spacing_kji_mm)
+    steps = np.maximum(1, np.rint(_STEP_MM / spacing)).astype(int)
+    return steps, tuple(slice(None, None, int(s)) for s in steps), spacing * steps
+
+
+def _image_and_brain(ready):
+    steps, every, step_mm = _coarse(ready)
+    source = ready.t1 if ready.t1 is not None else ready.t1c
+    image = ndimage.uniform_filter(source.array, steps)[every]
+    return image, _brain(image, ready.head[every], step_mm)
+
+
+def find_reach(ready):
+    """Where a lesion of the brain or its coverings may lie: the head without scalp and outer skull.
+
+    It is the convex hull of the brain, 3 mm wider: a tumour that takes the place of brain leaves a dent
+    in the brain but not in its hull. Where no brain is found, or the skull is stripped, it is the head.
+
+    Parameters
+    ----------
+    ready : Prepared
+
+    Returns
+    -------
+    ndarray of bool, shape of T1c
+    """
+    steps, every, step_mm = _coarse(ready)
+    brain = ready.once("brain mask", lambda: _image_and_brain(ready))[1]
+    if brain is None or brain.sum() > _STRIPPED * ready.head[every].sum():
+        return ready.head
+    rays = shapes.even_directions(260)
+    surface = np.argwhere(brain & ~ndimage.binary_erosion(brain)) * step_mm
+    furthest = (surface @ rays.T).max(0) + _BEYOND_MM
+    inside = np.ones(brain.shape, dtype=bool)
+    axes = np.ogrid[tuple(slice(0, n) for n in brain.shape)]
+    axes = [(a * s).astype(np.float32) for a, s in zip(axes, step_mm, strict=True)]
+    for ray, limit in zip(rays.astype(np.float32), furthest.astype(np.float32), strict=True):
+        inside &= axes[0] * ray[0] + axes[1] * ray[1] + axes[2] * ray[2] <= limit
+    return ready.head & shapes.repeated(inside, steps, ready.head.shape)
 
 
 def _brain(image, head, step_mm):

@@ -83,7 +83,7 @@ def _closed_body(ready, start, point, reach_mm):
     image, allowed = views(ready, grid)
     image = ndimage.gaussian_filter(image, 0.5)
     background = grow.background_level(image[allowed & (image > 0)], ready.level)
-    drop = _full_edge(ready, background)
+    drop = grow.full_edge(background, ready.noise)
     body = star.closed_surface(image, grid.index_of(start), spacing, background, drop, reach_mm) & allowed
     if shapes.nearest_true(body, grid.index_of(point), 2.0 / spacing) is None or touches_edge(body):
         return None
@@ -91,15 +91,11 @@ def _closed_body(ready, start, point, reach_mm):
     return merit, grid, body, background, body.sum() * spacing**3 / 1000
 
 
-def _full_edge(ready, background):
-    return max(0.15 * background, 3.0 * ready.noise)
-
-
 def _merit(ready, image, mask, spacing_mm, background):
     """Share of the surface with an edge, of the hull that is filled, and of the surroundings that are dark."""
     if not mask.any():
         return 0.0
-    drop = _full_edge(ready, background)
+    drop = grow.full_edge(background, ready.noise)
     seen = star.edge_coverage(image, mask, spacing_mm, background, drop)
     away = shapes.distance_mm(mask, spacing_mm, 5.0)
     shell = image[(away > 1.2) & (away <= 5.0)]

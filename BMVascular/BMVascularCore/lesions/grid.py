@@ -161,8 +161,8 @@ def grid_around(ready, points, reach_mm, spacing_mm):
 
 
 def views(ready, grid):
-    """T1c and head mask on a working grid."""
-    return grid.sample(ready.t1c.array), grid.sample(ready.head)
+    """T1c, and where a lesion may lie, on a working grid."""
+    return grid.sample(ready.t1c.array), grid.sample(ready.reach)
 
 
 def touches_edge(mask):

@@ -11,11 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from BMVascularCore.lesions import shapes
+from BMVascularCore.lesions import shapes, star
 
 # in shares of the brightness above background
 _LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
 _NEARLY = 0.8
+# share of the surface with an edge that an outline of duller parts must have
+_ALL_AROUND = 0.91
+# share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
+# hull that such a body fills
+_EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.95
+# growth from one threshold to the next that is sudden, and how much less of its hull a leak fills
+_SUDDEN, _SHAPE_LOST = 2.2, 0.2
+# from which size parts of a lesion may be duller or hollow, and how wide a hollow is looked across
+_HOLLOW_MM3, _ACROSS_MM, _COMPACT = 300.0, 30.0, 0.8
 
 
 @dataclass
@@ -55,6 +64,11 @@ def background_level(values, level):
     return float((edges[best] + edges[best + 1]) / 2)
 
 
+def full_edge(background, noise):
+    """Drop of intensity that counts as an edge."""
+    return max(0.15 * background, 3.0 * noise)
+
+
 def brightest_tissue(image, around, background):
     """Upper quartile of unenhanced tissue: white matter, the brightest of it on T1c.
 
@@ -88,28 +102,101 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     step = max(top - background, 1e-6)
     if step < max(2.5 * noise, 0.04 * background):
         return None
-    found, best = [], 0.0
-    for share in _LEVELS[::-1]:
-        if share * step < 1.2 * noise:
-            break
+    drop = full_edge(background, noise)
+
+    def at(share):
         threshold = background + share * step
         mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm, thick)
-        if mask is None:
+        return None if mask is None else Found(mask, threshold, boundary_contrast(image, mask))
+
+    shares = [share for share in _LEVELS[::-1] if share * step >= 1.2 * noise]
+    found, best = _down_to_a_leak(image, at, shares, spacing_mm, background, drop)
+    if not found:
+        return None
+    chosen = next(n for n in reversed(range(len(found))) if found[n].sharpness >= _NEARLY * best)
+    result = _with_duller_parts(image, found, chosen, spacing_mm, background, drop)
+    below = [share for share in shares if background + share * step < result.threshold - 1e-6 * step]
+    return _body_of_specks(image, at, result, below, spacing_mm, background, drop)
+
+
+def _down_to_a_leak(image, at, shares, spacing_mm, background, drop):
+    """Objects of falling thresholds until one leaks, and the sharpness of the sharpest.
+
+    A sudden growth onto a blunter boundary is a leak, unless what was found so far is a speck within.
+    """
+    found, best = [], 0.0
+    for share in shares:
+        candidate = at(share)
+        if candidate is None:
             if found:
                 break
             continue
-        candidate = Found(mask, threshold, boundary_contrast(image, mask))
-        # a sudden growth onto a blunter boundary is a leak, not the rest of the lesion
-        if found and mask.sum() > 2.2 * found[-1].mask.sum() and candidate.sharpness < 0.95 * best:
-            break
+        if found and candidate.mask.sum() > _SUDDEN * found[-1].mask.sum():
+            if candidate.sharpness >= 0.95 * best:
+                if _loses_shape(candidate, found[-1]):
+                    break
+            elif candidate.sharpness < 0.5 * best or not _holds(
+                image, candidate, found[-1], spacing_mm, background, drop
+            ):
+                break
+            else:
+                found, best = [], 0.0
         found.append(candidate)
         best = max(best, candidate.sharpness)
         # lower thresholds only leak further
-        if found[-1].sharpness < 0.6 * best:
+        if candidate.sharpness < 0.5 * best:
             break
-    if not found:
-        return None
-    return next(item for item in reversed(found) if item.sharpness >= _NEARLY * best)
+    return found, best
+
+
+def _body_of_specks(image, at, ragged, shares, spacing_mm, background, drop):
+    """In place of ragged specks the body that they are parts of: sound in shape, with an edge all around."""
+    mine = shapes.solidity(ragged.mask)
+    if mine >= _BODY:
+        return ragged
+    for share in shares:
+        item = at(share)
+        if item is None:
+            continue
+        if item.sharpness < 0.4 * ragged.sharpness:
+            break
+        shape = shapes.solidity(item.mask)
+        if shape < max(_BODY + 0.05, mine + 0.1):
+            continue
+        if star.edge_coverage(image, item.mask, spacing_mm, background, drop) >= _CLEAR:
+            return item
+    return ragged
+
+
+def _loses_shape(whole, part):
+    """Whether a round object has run into a neighbour that is as sharp or sharper: a sinus, another lesion."""
+    return shapes.solidity(whole.mask) < shapes.solidity(part.mask) - _SHAPE_LOST
+
+
+def _holds(image, whole, speck, spacing_mm, background, drop):
+    """Whether a bright speck lies in the middle of a body with an edge all around, not at its side."""
+    surface = speck.mask & ~ndimage.binary_erosion(speck.mask)
+    if ndimage.binary_erosion(whole.mask, iterations=2)[surface].mean() < _EMBEDDED:
+        return False
+    seen = star.edge_coverage(image, whole.mask, spacing_mm, background, drop)
+    return seen >= _ALL_AROUND and shapes.solidity(whole.mask) >= _BODY
+
+
+def _with_duller_parts(image, found, chosen, spacing_mm, background, drop):
+    """The lowest further threshold at which the object has an edge all around and is no more ragged.
+
+    Tumours are brighter in one part than in another; the sharpest outline is that of the brightest part.
+    """
+    best = found[chosen]
+    if best.mask.sum() * spacing_mm**3 < _HOLLOW_MM3:
+        return best
+    least = shapes.solidity(best.mask) - 0.03
+    for item in found[chosen + 1 :]:
+        seen = star.edge_coverage(image, item.mask, spacing_mm, background, drop)
+        if seen < _ALL_AROUND or shapes.solidity(item.mask) < least:
+            break
+        best = item
+    return best
 
 
 def brightest_near(image, allowed, points, spacing_mm, background):
@@ -145,7 +232,18 @@ def _object_at(bright, allowed, points, spacing_mm, max_radius_mm, thick):
         piece = closed_piece if closed_piece is not None else piece
     if piece is None:
         return None
+    piece = with_hollows(piece, spacing_mm) & allowed
     return tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
+
+
+def with_hollows(piece, spacing_mm):
+    """A piece with the cores that its rims surround, gaps or not.
+
+    Rims must have their core before thin attachments are cut: a rim by itself is one.
+    """
+    if piece.sum() * spacing_mm**3 < _HOLLOW_MM3 or shapes.solidity(piece) > _COMPACT:
+        return piece
+    return shapes.enclosed(piece, _ACROSS_MM, spacing_mm)
 
 
 def _near(mask, point, reach):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import same_head
+from BMVascularCore.lesions import anatomy, same_head, shapes
 from BMVascularCore.progress import share_of
 from BMVascularCore.volume import Volume, resample
 
@@ -21,6 +21,8 @@ class Prepared:
         float32, non-finite voxels set to 0.
     head : ndarray of bool
         Head without air.
+    reach : ndarray of bool
+        Where lesions are looked for: the head without scalp, as far as that can be told.
     noise : float
         Standard deviation of the noise, in units of the image.
     level : float
@@ -38,7 +40,12 @@ class Prepared:
     flair: Volume | None
     swi: Volume | None
     warnings: list
+    reach: np.ndarray | None = None
     _known: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self):
+        if self.reach is None:
+            self.reach = self.head
 
     def once(self, name, work):
         """What ``work()`` gives, worked out at the first call only."""
@@ -82,10 +89,13 @@ def prepare(t1c, t1=None, flair=None, swi=None, progress=None):
         warnings += [trouble] if trouble else []
     if companions["T1"] is not None:
         companions["T1"] = _scaled_to(companions["T1"], clean, head)
-    report(1.0, "ready for clicks")
-    return Prepared(
+    ready = Prepared(
         clean, head, noise, level, companions["T1"], companions["FLAIR"], companions["SWI"], warnings
     )
+    report(0.9, "telling the brain from the scalp")
+    ready.reach = anatomy.find_reach(ready)
+    report(1.0, "ready for clicks")
+    return ready
 
 
 def _clean(volume):
@@ -154,11 +164,7 @@ def head_mask(volume):
     pieces, count = ndimage.label(mask)
     if count > 1:
         mask = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-    full = mask
-    for axis, window in enumerate(windows):
-        full = np.repeat(full, window.step, axis=axis)
-        full = np.take(full, np.arange(volume.array.shape[axis]), axis=axis, mode="clip")
-    return full, level
+    return shapes.repeated(mask, [w.step for w in windows], volume.array.shape), level
 
 
 def noise_level(array, head):

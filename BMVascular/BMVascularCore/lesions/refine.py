@@ -9,7 +9,8 @@ _ROUNDS, _ROUNDS_THICK = 3, 5
 # of the way from the surroundings to the lesion
 SHARE = 0.5
 # thick slices blur slanted edges, and readers follow the outer part of that slope on tumours of many slices
-# (slices across: share); on few slices that would count the blur as lesion
+# (slices across: share); on few slices that would count the blur as lesion. The .35 rests on the two foci of
+# one real tumour of 6.5 mm slices (the reader's outline) and on simulated slices of 5 mm, no more
 _SLICES, _SHARES_THICK = (3.0, 4.0), (0.5, 0.35)
 
 
@@ -60,7 +61,6 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         Whether the image's slices are thick.
     closed : bool
         Whether ``start`` came from a closed surface: then all but its outer 2 mm stays inside.
-
     share : float
         Of :func:`share_of_height`.
 
@@ -91,6 +91,8 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         bright = (image > level) & allowed & limit
         whole = _bridged(bright, smooth > floor, bridge, spacing_mm) | _deep(mask, spacing_mm) | kept
         piece = shapes.piece_at(shapes.filled(whole & allowed), points, reach)
+        if piece is not None:
+            piece = grow.with_hollows(piece, spacing_mm) & allowed
         new = None if piece is None else grow.tidy(piece, points, spacing_mm, max_radius_mm, reach, thick)
         if new is None:
             break

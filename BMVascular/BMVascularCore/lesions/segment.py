@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.lesions import grow, partial, refine, shapes, star, steady
@@ -139,13 +140,7 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
     geometry = ready.t1c.geometry
     parts, reason = [], NOTHING
     for seed in include:
-        point = geometry.index_of(seed.point_lps_mm)
-        part = steady.steadied(
-            ready,
-            point,
-            _from_place(ready, name, label, point, max_radius_mm),
-            lambda place: _from_place(ready, name, label, place, max_radius_mm),
-        )
+        part = _from_click(ready, name, label, geometry.index_of(seed.point_lps_mm), max_radius_mm)
         if isinstance(part, str):
             reason = part
         else:
@@ -155,10 +150,28 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
     return _seen_before_contrast(ready, _without(_united(parts), include, exclude, geometry))
 
 
+def _from_click(ready, name, label, point, max_radius_mm):
+    """Lesion, or the reason for none, of one click; beyond the brain the whole head is looked at."""
+    at = np.clip(np.rint(point).astype(int), 0, np.asarray(ready.head.shape) - 1)
+    beyond = not ready.reach[tuple(at)]
+    if beyond:
+        ready = replace(ready, reach=ready.head)
+    lesion = steady.steadied(
+        ready,
+        point,
+        _from_place(ready, name, label, point, max_radius_mm),
+        lambda place: _from_place(ready, name, label, place, max_radius_mm),
+    )
+    if beyond and not isinstance(lesion, str):
+        lesion.reasons.append("outside the brain: scalp, skull, muscle or orbit")
+        lesion.confidence = "low"
+    return lesion
+
+
 def _from_place(ready, name, label, point, max_radius_mm):
     """Lesion, or the reason for none, of one image index."""
     coarse = _coarse(ready, [point], max_radius_mm)
-    return NOTHING if coarse is None else _fine(ready, name, label, *coarse, [point], max_radius_mm)
+    return coarse if isinstance(coarse, str) else _fine(ready, name, label, *coarse, [point], max_radius_mm)
 
 
 def _seen_before_contrast(ready, lesion):
@@ -217,10 +230,10 @@ def _united(parts):
 
 
 def _coarse(ready, points, max_radius_mm):
-    """Object on a small grid, on a large one when it does not fit."""
-    result = None
+    """Object on a small grid, on a large one when it does not fit, or the reason for none."""
+    result, edge_seen, leak = None, 1.0, False
     for reach_mm, spacing in _COARSE:
-        if result is not None and reach_mm > 2.6 * max_radius_mm:
+        if result is not None and reach_mm > 2.7 * max_radius_mm:
             break
         grid = grid_around(ready, points, reach_mm, spacing)
         image, allowed = views(ready, grid)
@@ -230,22 +243,42 @@ def _coarse(ready, points, max_radius_mm):
         found = grow.find_object(
             image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
         )
+        if found is None and result is not None:
+            # no wider grid holds it: a leak, unless the grid cuts but a strand of it
+            leak = edge_seen < _EDGE_OF_WHAT_IS_CUT
+            break
         if found is not None:
             result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
             if not touches_edge(found.mask):
                 break
+            drop = grow.full_edge(background, ready.noise)
+            edge_seen = star.edge_coverage(image, found.mask, spacing, background, drop)
+    result = None if leak else result
     # thick slices break a surface into steps that are no edges
-    if len(points) > 1 or _thick(ready):
-        return result
-    return closed_instead(ready, points[0], result, max_radius_mm)
+    if len(points) == 1 and not _thick(ready):
+        result = closed_instead(ready, points[0], result, max_radius_mm)
+    return result or (steady.LEAK if leak else NOTHING)
 
 
 def _thick(ready):
     return max(ready.t1c.geometry.spacing_mm) > 3.0
 
 
+# share of the surface that must show an edge where an object reaches the border of its grid
+_EDGE_OF_WHAT_IS_CUT = 0.85
+
 # below this many voxels across, the edge voxels decide the volume
 _RESOLVED_VOXELS = 8.0
+# up to this slice thickness, or over so many slices, voxels are found that hold nothing but the lesion;
+# without one its intensity is not known, and what is shared out by intensity comes out too large
+_THIN_MM, _SLICES_FOR_A_WHOLE_ONE = 2.5, 3.0
+# below so many slices across, a lesion's size is a guess
+_SLICES_TO_MEASURE = 2.0
+# share of the surface that the end of the reach may cut
+_AT_SKULL = 0.1
+
+# tumours fill more of their convex hull than this, sinuses with their branches and gyri less
+_RAGGED = 0.6
 
 
 def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
@@ -256,8 +289,8 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)
     grid = WorkGrid.around(low, high, ready.t1c.geometry, spacing)
     # a cubic keeps the height of small lesions; across thick slices it would ring
-    order = 3 if max(ready.t1c.geometry.spacing_mm) <= 2.5 else 1
-    image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.head)
+    order = 3 if max(ready.t1c.geometry.spacing_mm) <= _THIN_MM else 1
+    image, allowed = grid.sample(ready.t1c.array, order), grid.sample(ready.reach)
     start = WorkGridView(coarse, grid).move(found.mask)
     local = [grid.index_of(p) for p in points]
     thick = _thick(ready)
@@ -269,8 +302,9 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         return NOTHING
     corner, fraction = grid.fractions(mask.astype(np.float32), ready.t1c.geometry.shape)
     shares = None
-    size_mm = (6.0 * mask.sum() * spacing**3 / np.pi) ** (1 / 3)
-    if size_mm < _RESOLVED_VOXELS * max(ready.t1c.geometry.spacing_mm):
+    size_mm, slice_mm = shapes.diameter_mm(mask, spacing), max(ready.t1c.geometry.spacing_mm)
+    whole_slice = slice_mm <= _THIN_MM or size_mm >= _SLICES_FOR_A_WHOLE_ONE * slice_mm
+    if size_mm < _RESOLVED_VOXELS * slice_mm and whole_slice:
         inside = outside + (level - outside) / share
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
         if not thick:
@@ -288,6 +322,12 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         (high_level - low_level) / ready.noise,
         shares=shares,
     )
+    if slice_mm > _THIN_MM and size_mm < _SLICES_TO_MEASURE * slice_mm:
+        lesion.reasons.append(f"small for slices of {slice_mm:.1f} mm: its size is uncertain")
+    if ready.reach is not ready.head:
+        skin = ndimage.binary_dilation(mask) & ~mask
+        if (skin & ~allowed).sum() > _AT_SKULL * skin.sum():
+            lesion.reasons.append("goes on into dura or skull")
     return judge(lesion, image, mask, spacing, tissue)
 
 
@@ -311,9 +351,10 @@ def judge(lesion, image, mask, spacing_mm, tissue):
         lesion.reasons.append("long and thin, like a vessel or dura")
     elif thickness < 0.5 * width and thickness < 6.0:
         lesion.reasons.append("flat, like dura")
-    away = shapes.distance_mm(mask, spacing_mm, 4.0)
-    beside = image[(away > 1.2) & (away <= 4.0)]
-    if beside.size and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > 0.35:
+    filled = shapes.solidity(mask)
+    if filled < _RAGGED:
+        lesion.reasons.append(f"ragged or branching: it fills {filled:.0%} of its hull")
+    if _goes_on(lesion, image, mask, spacing_mm):
         lesion.reasons.append("enhancing tissue goes on beside it: click there, too, if it belongs to it")
     drop = 0.3 * (lesion.inside_level - lesion.outside_level)
     seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
@@ -325,6 +366,14 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     if lesion.reasons:
         lesion.confidence = "low"
     return lesion
+
+
+def _goes_on(lesion, image, mask, spacing_mm):
+    """Whether much of what lies beside an outline is as bright: around a speck look nearer and be stricter."""
+    near, far, most = (0.8, 2.5, 0.2) if shapes.diameter_mm(mask, spacing_mm) < 5.0 else (1.2, 4.0, 0.35)
+    away = shapes.distance_mm(mask, spacing_mm, far)
+    beside = image[(away > near) & (away <= far)]
+    return beside.size > 0 and np.mean(beside > (lesion.inside_level + lesion.outside_level) / 2) > most
 
 
 def _axes_mm(mask, spacing_mm):

@@ -129,6 +129,11 @@ def nearest_true(mask, point, reach):
     return tuple(int(v) for v in near[best]) if away[best] <= reach**2 else None
 
 
+def diameter_mm(mask, spacing_mm):
+    """Diameter of the ball of the same volume."""
+    return float((6.0 * mask.sum() * spacing_mm**3 / np.pi) ** (1 / 3))
+
+
 def solidity(mask):
     """Share of its convex hull that a mask fills (1 where it is too small or flat to tell)."""
     if not mask.any():
@@ -143,6 +148,68 @@ def solidity(mask):
         return 1.0
     # the hull of voxel centres lacks half a voxel all around
     return float(mask.sum() / (hull.volume + 0.5 * hull.area))
+
+
+def enclosed(mask, reach_mm, spacing_mm, need=0.7):
+    """The mask with what it surrounds, gaps or not.
+
+    From an enclosed voxel the mask is met within ``reach_mm`` in at least the share ``need`` of the 26
+    directions of the grid: the core of a rim with gaps is, the bay between two lobes is not.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+    reach_mm, spacing_mm : float
+    need : float
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    box = bounding(mask, 1)
+    part = mask[box]
+    met = np.zeros(part.shape, dtype=np.uint8)
+    directions = [d for d in np.ndindex(3, 3, 3) if d != (1, 1, 1)]
+    for direction in directions:
+        step = np.subtract(direction, 1)
+        steps = max(1, int(reach_mm / (spacing_mm * np.linalg.norm(step))))
+        seen, done = _ahead(part, step), 1
+        while done < steps:
+            further = min(done, steps - done)
+            seen |= _ahead(seen, step * further)
+            done += further
+        met += seen
+    out = mask.copy()
+    out[box] |= met >= need * len(directions)
+    return out
+
+
+def _ahead(mask, step):
+    """What each voxel finds this many voxels ahead."""
+    out = np.zeros_like(mask)
+    if (np.abs(step) >= mask.shape).any():
+        return out
+    source = tuple(slice(max(0, s), n + min(0, s)) for s, n in zip(step, mask.shape, strict=True))
+    target = tuple(slice(max(0, -s), n - max(0, s)) for s, n in zip(step, mask.shape, strict=True))
+    out[target] = mask[source]
+    return out
+
+
+def even_directions(count):
+    """Unit vectors spread evenly over the sphere (Fibonacci lattice), shape (count, 3)."""
+    number = np.arange(count)
+    z = 1 - (2 * number + 1) / count
+    angle = number * np.pi * (3 - np.sqrt(5))
+    flat = np.sqrt(1 - z**2)
+    return np.stack([z, flat * np.sin(angle), flat * np.cos(angle)], 1)
+
+
+def repeated(coarse, steps, shape):
+    """A mask of every so many voxels on the whole grid."""
+    for axis, step in enumerate(steps):
+        coarse = np.repeat(coarse, int(step), axis=axis)
+        coarse = np.take(coarse, np.arange(shape[axis]), axis=axis, mode="clip")
+    return coarse
 
 
 def bounding(mask, pad=0):

@@ -25,12 +25,8 @@ _RIM_MM, _AHEAD_MM = 2.0, 15.0
 
 @lru_cache(maxsize=1)
 def _sphere():
-    """Even directions (Fibonacci lattice), their neighbours and the way back of each link."""
-    number = np.arange(_RAYS)
-    z = 1 - (2 * number + 1) / _RAYS
-    angle = number * np.pi * (3 - np.sqrt(5))
-    flat = np.sqrt(1 - z**2)
-    rays = np.stack([z, flat * np.sin(angle), flat * np.cos(angle)], 1)
+    """Even directions, their neighbours and the way back of each link."""
+    rays = shapes.even_directions(_RAYS)
     links = cKDTree(rays).query(rays, _NEIGHBOURS + 1)[1][:, 1:]
     oneway = [(a, int(b)) for a, row in enumerate(links) for b in row]
     pairs = np.array(sorted({*oneway, *[(b, a) for a, b in oneway]}))

@@ -18,6 +18,12 @@ _REST = 0.5
 _NEAR_MM, _DOUBT_MM = 1.5, 6.0
 # sizes (as ratios) from which two outlines differ
 _LARGER, _SMALLER = 1.3, 0.8
+# share of the larger outline's contrast by which surroundings differ
+_UNLIKE = 0.2
+# edge that a lesion of low confidence must show where the click itself gave nothing
+_FAINT_SEEN = 0.85
+# share of the smaller outline that the larger one must hold
+_HELD = 0.75
 # how much less of its hull the larger outline may fill, and from which ratio the smaller one has no shape
 _SHAPE_LOST, _SPECK = 0.25, 6.0
 # share of the surface with an edge below which an outline may be a leak, and from which volume (mL)
@@ -48,17 +54,16 @@ def steadied(ready, point, lesion, again):
     Lesion or str
     """
     doubt = not isinstance(lesion, str) and in_doubt(ready, lesion)
-    for place in thicker_places(ready, point, lesion):
-        other = again(place)
-        if isinstance(other, str) or not _better(ready, point, lesion, other):
-            continue
+    place = thicker_place(ready, point, lesion)
+    other = LEAK if place is None else again(place)
+    if not isinstance(other, str) and _better(ready, point, lesion, other):
         if not doubt:
             return other
         # in place of a leak: the clear outline beside the click, and what that one is a lobe of
-        for onward in thicker_places(ready, place, other):
-            whole = again(onward)
-            if not isinstance(whole, str) and _better(ready, place, other, whole):
-                return _beside(ready, point, whole)
+        onward = thicker_place(ready, place, other)
+        whole = LEAK if onward is None else again(onward)
+        if not isinstance(whole, str) and _better(ready, place, other, whole):
+            other = whole
         return _beside(ready, point, other)
     if doubt and lesion.edge_seen < _REFUSED_SEEN and _volume_ml(ready, lesion) > _REFUSED_ML:
         return LEAK
@@ -74,46 +79,57 @@ def _beside(ready, point, lesion):
     return lesion
 
 
-def thicker_places(ready, point, lesion):
+def thicker_place(ready, point, lesion):
     """Middle of the thickest enhancing part that the click hangs together with and that is not outlined.
+
+    Where the outline may be a leak, or there is none, the part may be outlined, and where it may be a leak
+    the part is only what is clearly bright, up to 6 mm from the click (else 3 mm).
+
+    Parameters
+    ----------
+    ready : Prepared
+    point : ndarray of 3 float
+        The click as an image index.
+    lesion : Lesion or str
 
     Returns
     -------
-    list of ndarray
-        Image indices, none or one.
+    ndarray or None
+        Image index.
     """
     grid = grid_around(ready, [point], _REACH_MM, _SPACING_MM)
     image, allowed = views(ready, grid)
     if min(image.shape) < 3:
-        return []
+        return None
     image = ndimage.gaussian_filter(image, 0.5)
     tissue = image[allowed & (image > 0)]
     if not tissue.size:
-        return []
+        return None
     local = grid.index_of(point)
     background = grow.background_level(tissue, ready.level)
     top = grow.brightest_near(image, allowed, [local], _SPACING_MM, background)
     if not isinstance(lesion, str):
         top = max(top, lesion.inside_level)
-    if top < 1.2 * background or top - background < 5.0 * ready.noise:
-        return []
+    # where nothing was found the lesion may be faint
+    if top < (1.12 if isinstance(lesion, str) else 1.2) * background or top - background < 5.0 * ready.noise:
+        return None
     # where an outline may be a leak, only what is clearly bright may lead to another one
     doubt = not isinstance(lesion, str) and in_doubt(ready, lesion)
     share = _BRIGHTEST if doubt else _BRIGHT
     bright = allowed & (image > background + share * (top - background))
     piece = shapes.piece_at(bright, [local], (_DOUBT_MM if doubt else 3.0) / _SPACING_MM)
     if piece is None:
-        return []
-    places = [grid.image_index_of(_thickest(piece))]
+        return None
+    place = _thickest(piece)
     if isinstance(lesion, str) or doubt:
-        return places
+        return grid.image_index_of(place)
     outlined = _on_grid(lesion, grid)
-    if outlined[tuple(np.rint(grid.index_of(places[0])).astype(int))]:
-        places = []
-    rest = piece & (shapes.distance_mm(outlined, _SPACING_MM, 1.5) > 1.5)
-    if not places and rest.sum() > _REST * outlined.sum():
-        places.append(grid.image_index_of(_thickest(rest)))
-    return places
+    if outlined[tuple(place)]:
+        rest = piece & (shapes.distance_mm(outlined, _SPACING_MM, 1.5) > 1.5)
+        if rest.sum() <= _REST * outlined.sum():
+            return None
+        place = _thickest(rest)
+    return grid.image_index_of(place)
 
 
 def _thickest(piece):
@@ -151,7 +167,9 @@ def doubtful(edge_seen, volume_ml):
 def _better(ready, point, lesion, other):
     away = _away_mm(ready, point, other)
     if isinstance(lesion, str):
-        return away <= _NEAR_MM and other.confidence == "good"
+        # a faint one must hold the click and have an edge
+        faint = away == 0.0 and other.edge_seen >= _FAINT_SEEN
+        return away <= _NEAR_MM and (other.confidence == "good" or faint)
     if in_doubt(ready, lesion):
         smaller = other.fraction.sum() < _SMALLER * lesion.fraction.sum()
         return away <= _DOUBT_MM and smaller and other.edge_seen > lesion.edge_seen + 0.05
@@ -159,8 +177,30 @@ def _better(ready, point, lesion, other):
     ratio = float(other.fraction.sum()) / max(float(lesion.fraction.sum()), 1e-6)
     if away > _NEAR_MM or ratio <= _LARGER or not sound or in_doubt(ready, other):
         return False
+    if _share_in(lesion, other) < _HELD:
+        return False
     # a round body that loses its shape by what is added has run into a neighbour
-    return ratio > _SPECK or _solidity(other) > _solidity(lesion) - _SHAPE_LOST
+    speck = ratio > _SPECK and _lies_in(lesion, other)
+    return speck or _solidity(other) > _solidity(lesion) - _SHAPE_LOST
+
+
+def _lies_in(lesion, other):
+    """Whether what surrounds an outline is unlike what surrounds the other one: tumour or core, not brain."""
+    step = other.inside_level - other.outside_level
+    return abs(lesion.outside_level - other.outside_level) > _UNLIKE * step
+
+
+def _share_in(lesion, other):
+    """Share of an outline that another one holds."""
+    low = np.maximum(lesion.corner_kji, other.corner_kji)
+    high = np.minimum(*[np.add(x.corner_kji, x.fraction.shape) for x in (lesion, other)])
+    if (high <= low).any():
+        return 0.0
+    mine, theirs = (
+        x.fraction[tuple(slice(a - c, b - c) for a, b, c in zip(low, high, x.corner_kji, strict=True))]
+        for x in (lesion, other)
+    )
+    return float(np.minimum(mine, theirs).sum() / lesion.fraction.sum())
 
 
 def _solidity(lesion):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from lesion_heads import dice
+from scipy import ndimage
 
 from BMVascularCore.lesions import Seed, prepare, segment_one
 from BMVascularCore.volume import Volume
@@ -64,12 +65,28 @@ def test_gamma_knife_contour_wherever_the_click_falls(gamma_knife):
     assert np.std(volumes) / np.mean(volumes) < 0.05
 
 
-def test_thick_slices(shared):
+@pytest.fixture(scope="module")
+def thick(shared):
+    """A head with slices of 6.5 mm and its label: a frontal and a temporal focus, 12 mm apart."""
     folder = shared / "data" / "real" / "pyradiomics_brain"
     if not folder.is_dir():
         pytest.skip("pyradiomics_brain is absent")
     volume = Volume.of_sitk(sitk.ReadImage(str(folder / "brain1_image.nrrd")), "t1c")
     truth = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "brain1_label.nrrd"))) > 0
-    # the label holds a frontal and a temporal focus: one click each
-    mask, _ = lesion_mask(prepare(volume), (16, 89, 185), (11, 136, 200))
+    return prepare(volume), truth
+
+
+def test_thick_slices(thick):
+    ready, truth = thick
+    mask, _ = lesion_mask(ready, (16, 89, 185), (11, 136, 200))
     assert dice(mask, truth) >= 0.8
+
+
+def test_each_focus_of_thick_slices_from_one_click(thick):
+    ready, truth = thick
+    foci, count = ndimage.label(truth)
+    assert count == 2
+    for number, clicks in ((1, ((11, 149, 197), (11, 137, 192))), (2, ((16, 102, 183), (15, 95, 194)))):
+        for index in clicks:
+            mask, _ = lesion_mask(ready, index)
+            assert dice(mask, foci == number) >= 0.8

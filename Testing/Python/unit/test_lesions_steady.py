@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from BMVascularCore.lesions import Seed, prepare, segment_one, shapes
 from BMVascularCore.lesions.model import Lesion
-from BMVascularCore.lesions.steady import LEAK, doubtful, steadied, thicker_places
+from BMVascularCore.lesions.steady import LEAK, doubtful, steadied, thicker_place
 
 GEOMETRY = grid((110, 130, 120), (1.0, 1.0, 1.5))
 # a body, a lobe on a short stalk of tumour, and a lesion apart that touches nothing
@@ -44,7 +44,7 @@ def test_a_click_in_a_lobe_gives_the_tumour(head, ready):
 def test_a_lesion_that_is_outlined_is_not_looked_at_again(ready):
     point = GEOMETRY.index_of(APART.centre_mm)
     lesion = segment_one(ready, "b", 1, [Seed("b", APART.centre_mm)])
-    assert thicker_places(ready, point, lesion) == []
+    assert thicker_place(ready, point, lesion) is None
 
 
 def ball(point, radius, edge_seen, confidence="good"):
