@@ -5,9 +5,9 @@ COLUMNS = (
     ("name", "Name", "Double-click to change it. The square has the colour of the outline."),
     (
         "where",
-        "Where",
-        "Side of the midline (R right, L left); least distance from the brain's outer surface, or periventricular within 5 mm of a "
-        "ventricle. Lobes are not named: that needs an atlas.",
+        "Side, depth",
+        "Side of the midline (R right, L left); least distance from the brain's outer surface in mm, or ventricle: within "
+        "5 mm of one. Lobes are not named: that needs an atlas.",
     ),
     (
         "volume",
@@ -68,7 +68,7 @@ def short(value, digits=3):
     return f"{found:.1f}" if abs(found) < 10 else f"{found:.0f}"
 
 
-# nearer to a ventricle than this is called periventricular, nearer to the brain's surface superficial
+# nearer to a ventricle than this is said to be at it, nearer to the brain's surface superficial
 _PERIVENTRICULAR_MM, _SUPERFICIAL_MM = 5.0, 3.0
 _SIDES = {"right": "R", "left": "L"}
 
@@ -93,11 +93,11 @@ def placeWords(row):
     head = number(row.get("depth_below_head_surface_mm"))
     words = [_SIDES.get(row["side"], row["side"])] if row.get("side") else []
     if ventricle is not None and ventricle <= _PERIVENTRICULAR_MM and (cortex is None or cortex > ventricle):
-        words.append("periventricular")
+        words.append("ventricle")
     elif cortex is not None:
-        words.append("superficial" if cortex <= _SUPERFICIAL_MM else f"{cortex:.0f} mm deep")
+        words.append("superficial" if cortex <= _SUPERFICIAL_MM else f"{cortex:.0f} mm")
     elif head is not None:
-        words.append(f"{head:.0f} mm below skin")
+        words.append(f"skin {head:.0f} mm")
     return " ".join(words)
 
 
