@@ -283,8 +283,7 @@ def _judge(pyramid, found, points_lps_mm, given=False):
         result.points = result.errors_at(points_lps_mm)
     result.notes += [*pyramid.fixed_side.notes, *pyramid.moving_side.notes]
     if pyramid.fixed_side.ct != pyramid.moving_side.ct:
-        result.notes.append(
-            "Repeats cannot see a geometric distortion of the MRI: check the 3D distortion correction "
-            "and look at each lesion."
-        )
+        # the sentence of a pass says already what the numbers cannot show
+        unseen = "" if verdict == "pass" else " No number here can show a geometric distortion."
+        result.notes.append(f"Check that the 3D distortion correction of the MRI was on.{unseen}")
     return result
