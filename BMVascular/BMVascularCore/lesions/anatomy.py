@@ -57,7 +57,7 @@ def find_anatomy(ready, lesions=None):
     """Brain and ventricles of a prepared volume.
 
     The brain is what stays of the tissue of middle intensity when thin bridges to scalp and skull are
-    opened; ventricles are the dark pools in its middle. Lesions are not: their cores are dark, too. What
+    opened; ventricles are the dark pools in its middle, without the lesions, whose cores are dark, too. What
     does not depend on the lesions is worked out once per volume.
 
     Parameters

@@ -73,7 +73,7 @@ def refine(image, allowed, start, points, spacing_mm, max_radius_mm, thick=False
         Local mean of the surroundings.
     """
     mask = start
-    radius = _radius_mm(mask, spacing_mm)
+    radius = shapes.diameter_mm(mask, spacing_mm) / 2
     sigma = float(np.clip(0.7 * radius, 1.5, 4.0)) / spacing_mm
     margin = float(np.clip(0.4 * radius, 1.0, 2.0))
     bridge = float(np.clip(0.35 * radius, 0.8, 3.5))
@@ -147,7 +147,3 @@ def local_levels(image, allowed, mask, spacing_mm, sigma, floor=None):
     if not ring.any():
         ring = shell
     return local_mean(image, bright, sigma), local_mean(image, ring, sigma)
-
-
-def _radius_mm(mask, spacing_mm):
-    return float((3 * mask.sum() * spacing_mm**3 / (4 * np.pi)) ** (1 / 3))

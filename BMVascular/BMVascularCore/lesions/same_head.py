@@ -48,7 +48,7 @@ def lies_elsewhere(one, other, head, known):
     one, other : ndarray, shape (k, j, i)
         On one grid, whatever their contrasts.
     head, known : ndarray of bool
-        The head in ``one``; where ``other`` was imaged. At steps of :func:`steps_of`.
+        The head in ``one``; where ``other`` was imaged. At the steps of :func:`coarse`.
 
     Returns
     -------

@@ -283,7 +283,7 @@ _RAGGED = 0.6
 
 def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     box = np.argwhere(found.mask)
-    radius = (3 * len(box) * coarse.spacing_mm**3 / (4 * np.pi)) ** (1 / 3)
+    radius = shapes.diameter_mm(found.mask, coarse.spacing_mm) / 2
     spacing = float(np.clip(radius / 10, 0.45, 1.0))
     margin = 6.0 / coarse.spacing_mm
     low, high = coarse.image_index_of(box.min(0) - margin), coarse.image_index_of(box.max(0) + margin)

@@ -108,7 +108,7 @@ class TargetsInBrain:
 
 
 def _in_brain(samples, brain):
-    """Samples that lie in the brain; the surface alone is asked where all of it lies on one side."""
+    """Samples that lie in the brain; where its whole surface does, all of them do."""
     surface = samples.surface_lps_mm[:: max(1, len(samples.surface_lps_mm) // _SURFACE_POINTS)]
     asked = brain.inside(surface)
     if len(asked) and asked.all():

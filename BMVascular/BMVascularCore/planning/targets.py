@@ -164,8 +164,9 @@ def make_targets(
     given = isinstance(barriers, Volume) or bool(barriers)
     if given and not any(target.near_barrier for target in targets):
         warnings.append("no barrier lies within the reach of a margin: check that it lies in the same space")
+    drawn = "label" if shares is None else "shares of voxels"
     method = (
-        f"GTV surface: smoothed {'label' if shares is None else 'shares of voxels'} at the level of equal volume; margins from the surface on a grid of "
+        f"GTV surface: smoothed {drawn} at the level of equal volume; margins from the surface on a grid of "
         f"{'x'.join(f'{s:.3g}' for s in geometry.spacing_mm)} mm; barriers cut CTV and PTV"
     )
     return TargetSet(targets, geometry, warnings, method)

@@ -202,6 +202,13 @@ def test_many_segments_are_shared_out_among_objects(tmp_path, monkeypatch):
     assert found == [] and "left out" in notes[0]
 
 
+def rtstruct_of_a_sphere(folder, ct):
+    """The call for a lesion of 8 mm around the origin."""
+    grid = cases.grid((40, 40, 40))
+    write_volume(folder / "labels.nrrd", Volume(cases.sphere(grid, 8).astype(np.int16), grid))
+    return ["rtstruct", "--ct", str(ct), "--labels", str(folder / "labels.nrrd"), "--out", str(folder / "o")]
+
+
 def test_rtstruct_on_a_series_with_what_exporters_leave_out(tmp_path, capsys):
     """Localizers beside the series; elements that may be empty are missing."""
     headers = cases.image_headers(HEIGHTS)
@@ -211,17 +218,7 @@ def test_rtstruct_on_a_series_with_what_exporters_leave_out(tmp_path, capsys):
             delattr(header, tag)
     scout = cases.image_headers([0.0], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     ct = cases.write_series(tmp_path / "ct", [*headers, *scout])
-    grid = cases.grid((40, 40, 40))
-    write_volume(tmp_path / "labels.nrrd", Volume(cases.sphere(grid, 8).astype(np.int16), grid))
-    call = [
-        "rtstruct",
-        "--ct",
-        str(ct),
-        "--labels",
-        str(tmp_path / "labels.nrrd"),
-        "--out",
-        str(tmp_path / "o"),
-    ]
+    call = rtstruct_of_a_sphere(tmp_path, ct)
     assert main([*call, "--quiet"]) == 0, capsys.readouterr().err
     data = pydicom.dcmread(tmp_path / "o/rtstruct.dcm")
     assert data.StudyInstanceUID == headers[0].StudyInstanceUID and data.PatientID == "PH1"
@@ -230,17 +227,7 @@ def test_rtstruct_on_a_series_with_what_exporters_leave_out(tmp_path, capsys):
 
 def test_rtstruct_refuses_a_lesion_that_the_series_cuts(tmp_path, capsys):
     ct = cases.write_series(tmp_path / "ct", cases.image_headers(np.arange(-20.0, 3.0)))
-    grid = cases.grid((40, 40, 40))
-    write_volume(tmp_path / "labels.nrrd", Volume(cases.sphere(grid, 8).astype(np.int16), grid))
-    call = [
-        "rtstruct",
-        "--ct",
-        str(ct),
-        "--labels",
-        str(tmp_path / "labels.nrrd"),
-        "--out",
-        str(tmp_path / "o"),
-    ]
+    call = rtstruct_of_a_sphere(tmp_path, ct)
     assert main(call) == 2
     assert "reaches beyond the planning series" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
