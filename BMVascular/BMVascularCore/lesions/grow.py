@@ -21,6 +21,9 @@ _ALL_AROUND = 0.91
 # share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
 # hull that such a body fills
 _EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.95
+# surroundings (within so many mm) that are so far up to the brightest enhance themselves; boundary of the whole
+# that is this much blunter than the part's is none
+_AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.2, 0.4
 # growth from one threshold to the next that is sudden, and how much less of its hull a leak fills
 _SUDDEN, _SHAPE_LOST = 2.2, 0.2
 # from which size parts of a lesion may be duller or hollow, and how wide a hollow is looked across
@@ -115,6 +118,7 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
         return None
     chosen = next(n for n in reversed(range(len(found))) if found[n].sharpness >= _NEARLY * best)
     result = _with_duller_parts(image, found, chosen, spacing_mm, background, drop)
+    result = _whole_of_a_part(image, at, result, shares, spacing_mm, background, step, drop)
     below = [share for share in shares if background + share * step < result.threshold - 1e-6 * step]
     return _body_of_specks(image, at, result, below, spacing_mm, background, drop)
 
@@ -147,6 +151,30 @@ def _down_to_a_leak(image, at, shares, spacing_mm, background, drop):
         if candidate.sharpness < 0.5 * best:
             break
     return found, best
+
+
+def _whole_of_a_part(image, at, part, shares, spacing_mm, background, step, drop):
+    """In place of a part whose surroundings enhance all around the outline that they end at."""
+    whole, inside = part, surroundings(image, part.mask, spacing_mm, background, step)
+    for share in shares:
+        if inside < _ENHANCING:
+            return whole
+        if background + share * step >= whole.threshold - 1e-6 * step:
+            continue
+        item = at(share)
+        if item is None or item.sharpness < _BLUNT * part.sharpness:
+            break
+        if star.edge_coverage(image, item.mask, spacing_mm, background, drop) < _ALL_AROUND:
+            break
+        whole, inside = item, surroundings(image, item.mask, spacing_mm, background, step)
+    return whole if inside < _ENHANCING else part
+
+
+def surroundings(image, mask, spacing_mm, background, step):
+    """How far up from the background to the brightest the surroundings of an outline are (median)."""
+    away = shapes.distance_mm(mask, spacing_mm, _AROUND_MM)
+    values = image[(away > 0.8) & (away <= _AROUND_MM)]
+    return (float(np.median(values)) - background) / step if values.size else 0.0
 
 
 def _body_of_specks(image, at, ragged, shares, spacing_mm, background, drop):
