@@ -87,7 +87,7 @@ def _near_lesions(lesions, brain):
     if not sick.any():
         return sick
     box = shapes.bounding(sick, 3)
-    sick[box] = ndimage.binary_dilation(sick[box], iterations=2)
+    sick[box] = shapes.dilated(sick[box], 2)
     return sick
 
 
@@ -135,7 +135,7 @@ def find_reach(ready):
     if brain is None or brain.sum() > _STRIPPED * ready.head[every].sum():
         return ready.head
     rays = shapes.even_directions(260)
-    surface = np.argwhere(brain & ~ndimage.binary_erosion(brain)) * step_mm
+    surface = np.argwhere(brain & ~shapes.eroded(brain)) * step_mm
     furthest = (surface @ rays.T).max(0) + _BEYOND_MM
     inside = np.ones(brain.shape, dtype=bool)
     axes = np.ogrid[tuple(slice(0, n) for n in brain.shape)]

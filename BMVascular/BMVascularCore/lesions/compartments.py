@@ -68,7 +68,7 @@ def _blood(ready, window, inside):
     )
     outside = ready.head[wide].copy()
     view = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(window, wide, strict=True))
-    outside[view] &= ~ndimage.binary_dilation(inside, iterations=2)
+    outside[view] &= ~shapes.dilated(inside, 2)
     blood = np.zeros(inside.shape, dtype=bool)
     for role, image in (("swi", ready.swi), ("t1", ready.t1)):
         if image is None:

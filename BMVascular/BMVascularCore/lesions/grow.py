@@ -175,8 +175,8 @@ def _loses_shape(whole, part):
 
 def _holds(image, whole, speck, spacing_mm, background, drop):
     """Whether a bright speck lies in the middle of a body with an edge all around, not at its side."""
-    surface = speck.mask & ~ndimage.binary_erosion(speck.mask)
-    if ndimage.binary_erosion(whole.mask, iterations=2)[surface].mean() < _EMBEDDED:
+    surface = speck.mask & ~shapes.eroded(speck.mask)
+    if shapes.eroded(whole.mask, 2)[surface].mean() < _EMBEDDED:
         return False
     seen = star.edge_coverage(image, whole.mask, spacing_mm, background, drop)
     return seen >= _ALL_AROUND and shapes.solidity(whole.mask) >= _BODY
@@ -290,9 +290,9 @@ def boundary_contrast(image, mask):
     """Mean drop of intensity from the inner to the outer side of the boundary."""
     box = shapes.bounding(mask, 3)
     part, view = mask[box], image[box]
-    inner = part & ~ndimage.binary_erosion(part)
-    wide = ndimage.binary_dilation(part)
-    outer = ndimage.binary_dilation(wide) & ~wide
+    inner = part & ~shapes.eroded(part)
+    wide = shapes.dilated(part)
+    outer = shapes.dilated(wide) & ~wide
     if not outer.any():
         return 0.0
     return float(view[inner].mean() - view[outer].mean())

@@ -261,7 +261,7 @@ def _roughness_mm(mask, spacing):
     field = np.pad(mask, 4)
     signed = shapes.distances_mm(field, spacing) - shapes.distances_mm(~field, spacing)
     smooth = ndimage.gaussian_filter(signed, [2.0 / s for s in spacing])
-    edge = field & ~ndimage.binary_erosion(field)
+    edge = field & ~shapes.eroded(field)
     return float(np.std((smooth - signed)[edge]))
 
 
@@ -288,7 +288,7 @@ def _parts(mask, fraction, compartments, window, geometry, notes):
         notes.append("rim not measurable: no core")
     elif rim.any():
         distance = ndimage.distance_transform_edt(~inner, sampling=geometry.spacing_kji_mm)
-        edge = mask & ~ndimage.binary_erosion(mask)
+        edge = mask & ~shapes.eroded(mask)
         # from the outer voxel centre to the first core voxel centre: both half voxels cancel
         out["rim_thickness_mm"] = float(np.median(distance[edge]))
     return out

@@ -5,8 +5,9 @@ lesion in an axial plane, and the longest one perpendicular to it in the same pl
 """
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
+
+from BMVascularCore.lesions import shapes
 
 
 def diameters(fraction, geometry):
@@ -105,7 +106,7 @@ def _hull(points):
 
 def longest_3d(mask, geometry):
     """Longest distance between the outer voxel centres plus one mean voxel, in mm."""
-    edge = mask & ~ndimage.binary_erosion(mask)
+    edge = mask & ~shapes.eroded(mask)
     points = np.argwhere(edge) * np.asarray(geometry.spacing_kji_mm)
     if len(points) > 8:
         try:

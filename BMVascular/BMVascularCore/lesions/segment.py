@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.lesions import grow, partial, refine, shapes, star, steady
@@ -325,7 +324,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     if slice_mm > _THIN_MM and size_mm < _SLICES_TO_MEASURE * slice_mm:
         lesion.reasons.append(f"small for slices of {slice_mm:.1f} mm: its size is uncertain")
     if ready.reach is not ready.head:
-        skin = ndimage.binary_dilation(mask) & ~mask
+        skin = shapes.dilated(mask) & ~mask
         if (skin & ~allowed).sum() > _AT_SKULL * skin.sum():
             lesion.reasons.append("goes on into dura or skull")
     return judge(lesion, image, mask, spacing, tissue)
