@@ -63,8 +63,8 @@ def find_anatomy(ready, lesions=None):
     Parameters
     ----------
     ready : Prepared
-    lesions : ndarray of bool, optional
-        On the grid of T1c; left out of the ventricles.
+    lesions : ndarray of bool or int, optional
+        On the grid of T1c, 0 where there is none; left out of the ventricles.
 
     Returns
     -------
@@ -82,7 +82,8 @@ def find_anatomy(ready, lesions=None):
 def _near_lesions(lesions, brain):
     """Coarse voxels that hold a lesion, and two around them."""
     sick = np.zeros(brain.dark.shape, dtype=bool)
-    at = (np.argwhere(lesions) + brain.steps // 2) // brain.steps
+    part = shapes.slices_of(lesions)
+    at = (np.argwhere(lesions[part] > 0) + (part.start, 0, 0) + brain.steps // 2) // brain.steps
     sick[tuple(np.minimum(at, np.asarray(sick.shape) - 1).T)] = True
     if not sick.any():
         return sick

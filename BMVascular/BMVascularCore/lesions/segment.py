@@ -438,11 +438,15 @@ def merge_labels(ready, lesions):
     """One label image; where lesions meet, the one with the larger share of the voxel wins."""
     shape = ready.t1c.geometry.shape
     labels = np.zeros(shape, dtype=np.int32)
-    best = np.zeros(shape, dtype=np.float32)
+    # one lesion needs no arbiter, and several only where they lie
+    low = np.min([w.corner_kji for w in lesions], axis=0) if lesions else np.zeros(3, dtype=int)
+    high = np.max([np.add(x.corner_kji, x.fraction.shape) for x in lesions], axis=0) if lesions else low
+    best = np.zeros(high - low, dtype=np.float32)
     for lesion in lesions:
         window, share = lesion.window, lesion.fraction
+        held = best[tuple(slice(w.start - a, w.stop - a) for w, a in zip(window, low, strict=True))]
         take = (share >= 0.5) | ((share == share.max()) & (share.max() < 0.5))
-        take &= share > best[window]
+        take &= share > held
         labels[window][take] = lesion.label
-        best[window][take] = share[take]
+        held[take] = share[take]
     return ready.t1c.like(labels, "lesions")

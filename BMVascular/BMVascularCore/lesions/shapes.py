@@ -310,6 +310,21 @@ def bounding(mask, pad=0):
     return tuple(out)
 
 
+def slices_of(labels):
+    """The slices (first axis) of an image that hold anything, from the first to the last."""
+    held = np.flatnonzero(labels.reshape(len(labels), -1).any(1))
+    return slice(int(held[0]), int(held[-1]) + 1) if len(held) else slice(0, 0)
+
+
+def boxes_of(labels):
+    """Bounding box of each label from 1 up, None where it is absent; empty slices of the image cost little."""
+    part = slices_of(labels)
+    if part.stop == part.start:
+        return []
+    boxes = ndimage.find_objects(labels[part])
+    return [b and (slice(b[0].start + part.start, b[0].stop + part.start), *b[1:]) for b in boxes]
+
+
 def own_basin(mask, depth, points, reach, neck=0.55):
     """The part of a mask that belongs to the points, cut at necks.
 
