@@ -7,6 +7,7 @@ one wins.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import ndimage
@@ -104,6 +105,8 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
         return None
     drop = full_edge(background, noise)
 
+    # specks are looked at again after the first way down
+    @cache
     def at(share):
         threshold = background + share * step
         mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm, thick)

@@ -6,8 +6,8 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 _FACES = ndimage.generate_binary_structure(3, 1)
-# up to this reach the near neighbours are searched
-_SHORT_VOXELS = 12
+# up to this reach the near neighbours are searched; its square fits a byte
+_SHORT_VOXELS = 15
 # so many peaks of a depth map are looked at one by one
 _MOST_PEAKS = 8
 
@@ -52,8 +52,12 @@ def depth_mm(mask, spacing_mm):
     if mask.any():
         box = bounding(mask)
         part = ~np.pad(mask[box], 1)
-        # nothing lies deeper than half of the thinnest side of the box
-        out[box] = _isotropic_mm(part, spacing_mm, min(part.shape) // 2)[1:-1, 1:-1, 1:-1]
+        # nothing lies deeper than half of the thinnest side of the box, and most not as deep
+        half = min(part.shape) // 2
+        depth = _isotropic_mm(part, spacing_mm, min(half, _SHORT_VOXELS))
+        if half > _SHORT_VOXELS and np.isinf(depth).any():
+            depth = distances_mm(part, spacing_mm)
+        out[box] = depth[1:-1, 1:-1, 1:-1]
     return out
 
 
@@ -78,16 +82,18 @@ def _isotropic_mm(mask, spacing_mm, reach):
     """
     if reach > _SHORT_VOXELS:
         return distances_mm(mask, spacing_mm)
-    # squares up to the reach and those of one step more must not overflow
-    kind = np.uint8 if reach < 12 else np.uint16
     far = reach * reach + 1
-    squared = np.where(mask, kind(0), kind(far))
+    squared = np.where(mask, np.uint8(0), np.uint8(far))
     away = np.empty_like(squared)
     for axis in range(3):
         nearest = squared.copy()
         for step in range(1, min(reach, mask.shape[axis] - 1) + 1):
             high, low = _along(axis, slice(step, None)), _along(axis, slice(None, -step))
-            np.add(squared, kind(step * step), out=away)
+            away[...] = squared
+            if far + step * step > 255:
+                # what would overflow lies beyond the reach, too
+                np.minimum(away, np.uint8(255 - step * step), out=away)
+            away += np.uint8(step * step)
             np.minimum(nearest[high], away[low], out=nearest[high])
             np.minimum(nearest[low], away[high], out=nearest[low])
         squared = nearest
