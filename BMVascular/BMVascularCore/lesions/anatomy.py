@@ -75,7 +75,7 @@ def find_anatomy(ready, lesions=None):
     if lesions is not None and brain.dark is not None:
         sick = _near_lesions(lesions, brain)
         if (sick & brain.dark).any():
-            pools = _to_ventricle(brain.dark & ~sick, brain.step_mm)
+            pools = _to_ventricle(brain.dark & ~sick, brain.step_mm, sick)
     return Anatomy(brain.steps, brain.surface, pools)
 
 
@@ -169,12 +169,25 @@ def _brain(image, head, step_mm):
     return None
 
 
-def _to_ventricle(dark, step_mm):
-    """Distance to the dark pools that are large enough for a ventricle, or None."""
-    pieces, count = ndimage.label(dark)
-    if not count:
+def _to_ventricle(dark, step_mm, wanted=None):
+    """Distance to the dark pools that are large enough for a ventricle, or None.
+
+    Where only the ``wanted`` voxels are asked for, it may be infinite far from them and from the pools.
+    """
+    if not dark.any():
         return None
+    part = shapes.bounding(dark)
+    pieces, _ = ndimage.label(dark[part])
     sizes = np.bincount(pieces.ravel()) * float(np.prod(step_mm)) / 1000
-    sizes[0] = 0.0
-    pool = sizes[pieces] >= _VENTRICLE_ML
-    return shapes.distances_mm(pool, step_mm) if pool.any() else None
+    large = sizes >= _VENTRICLE_ML
+    large[0] = False
+    pool = np.zeros(dark.shape, dtype=bool)
+    pool[part] = large[pieces]
+    if not pool.any():
+        return None
+    if wanted is None:
+        return shapes.distances_mm(pool, step_mm)
+    out = np.full(dark.shape, np.inf, dtype=np.float32)
+    box = shapes.bounding(pool | wanted)
+    out[box] = shapes.distances_mm(pool[box], step_mm)
+    return out

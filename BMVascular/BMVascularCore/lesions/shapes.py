@@ -262,14 +262,17 @@ def enclosed(mask, reach_mm, spacing_mm, need=0.7):
     met = np.zeros(part.shape, dtype=np.uint8)
     directions = [d for d in np.ndindex(3, 3, 3) if d != (1, 1, 1)]
     for direction in directions:
-        step = np.subtract(direction, 1)
+        step = [d - 1 for d in direction]
         steps = max(1, int(reach_mm / (spacing_mm * np.linalg.norm(step))))
         # nothing is farther away than the box is wide
-        steps = min(steps, min(n for n, s in zip(part.shape, step, strict=True) if s))
-        seen, done = _ahead(part, step), 1
+        steps = min(steps, min(n for n, s in zip(part.shape, step, strict=True) if s) - 1)
+        seen, done = np.zeros_like(part), 1
+        here, there = _ahead(step)
+        seen[here] = part[there]
         while done < steps:
             further = min(done, steps - done)
-            seen |= _ahead(seen, step * further)
+            here, there = _ahead([s * further for s in step])
+            seen[here] |= seen[there]
             done += further
         met += seen.view(np.uint8)
     out = mask.copy()
@@ -277,16 +280,11 @@ def enclosed(mask, reach_mm, spacing_mm, need=0.7):
     return out
 
 
-def _ahead(mask, step):
-    """What each voxel finds this many voxels ahead."""
-    out = np.zeros_like(mask)
-    step = [int(s) for s in step]
-    if any(abs(s) >= n for s, n in zip(step, mask.shape, strict=True)):
-        return out
-    source = tuple(slice(s, None) if s >= 0 else slice(None, s) for s in step)
-    target = tuple(slice(-s, None) if s < 0 else slice(None, -s or None) for s in step)
-    out[target] = mask[source]
-    return out
+def _ahead(step):
+    """The voxels that have something so many voxels ahead within the array, and what that is."""
+    here = tuple(slice(-s, None) if s < 0 else slice(None, -s or None) for s in step)
+    there = tuple(slice(s, None) if s >= 0 else slice(None, s) for s in step)
+    return here, there
 
 
 def even_directions(count):
