@@ -8,11 +8,13 @@ one wins.
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.lesions import shapes, star
+from BMVascularCore.lesions.grid import touches_edge
 
 # in shares of the brightness above background
 _LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
@@ -80,7 +82,9 @@ def brightest_tissue(image, around, background):
     return float(np.percentile(values, 75)) if values.size >= 200 else background
 
 
-def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False):
+def find_object(
+    image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False, whole=True
+):
     """The bright (or bright-rimmed) object at the points.
 
     Parameters
@@ -94,6 +98,9 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     spacing_mm, background, noise, max_radius_mm : float
     thick : bool
         Whether the image's slices are thick (:func:`tidy`).
+    whole : bool
+        Whether an object that reaches the border of the grid is wanted, too. If not, the search ends where its
+        two brightest parts do, and gives the second of them.
 
     Returns
     -------
@@ -113,6 +120,10 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
         return None if mask is None else Found(mask, threshold, boundary_contrast(image, mask))
 
     shares = [share for share in _LEVELS[::-1] if share * step >= 1.2 * noise]
+    if not whole:
+        parts = list(islice((part for part in map(at, shares) if part is not None), 2))
+        if len(parts) == 2 and all(touches_edge(part.mask) for part in parts):
+            return parts[1]
     found, best = _down_to_a_leak(image, at, shares, spacing_mm, background, drop)
     if not found:
         return None

@@ -1,6 +1,7 @@
 """Clicks to lesions on one prepared volume."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -230,33 +231,47 @@ def _united(parts):
 
 def _coarse(ready, points, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit, or the reason for none."""
-    result, edge_seen, leak = None, 1.0, False
-    for reach_mm, spacing in _COARSE:
-        if result is not None and reach_mm > 2.7 * max_radius_mm:
-            break
-        grid = grid_around(ready, points, reach_mm, spacing)
-        image, allowed = views(ready, grid)
-        local = [grid.index_of(p) for p in points]
-        head = allowed & (image > 0)
-        background = grow.background_level(image[head], ready.level)
-        found = grow.find_object(
-            image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
-        )
-        if found is None and result is not None:
+    result, cut, leak = None, None, False
+    for (reach_mm, spacing), (wider_mm, _) in pairwise((*_COARSE, (np.inf, np.inf))):
+        # what does not fit is wanted in full only where no wider grid follows
+        last = wider_mm > 2.7 * max_radius_mm
+        result, held = _on_one_grid(ready, points, reach_mm, spacing, max_radius_mm, last), result
+        if result is None and held is not None:
             # no wider grid holds it: a leak, unless the grid cuts but a strand of it
-            leak = edge_seen < _EDGE_OF_WHAT_IS_CUT
+            result = _on_one_grid(ready, points, *cut, max_radius_mm, True)
+            leak = touches_edge(result[1].mask) and _edge_seen(ready, result) < _EDGE_OF_WHAT_IS_CUT
             break
-        if found is not None:
-            result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
-            if not touches_edge(found.mask):
+        if result is not None:
+            if last or not touches_edge(result[1].mask):
                 break
-            drop = grow.full_edge(background, ready.noise)
-            edge_seen = star.edge_coverage(image, found.mask, spacing, background, drop)
+            cut = reach_mm, spacing
     result = None if leak else result
     # thick slices break a surface into steps that are no edges
     if len(points) == 1 and not _thick(ready):
         result = closed_instead(ready, points[0], result, max_radius_mm)
     return result or (steady.LEAK if leak else NOTHING)
+
+
+def _on_one_grid(ready, points, reach_mm, spacing_mm, max_radius_mm, whole):
+    """Grid, object on it and brightness of the tissue around, or None."""
+    grid = grid_around(ready, points, reach_mm, spacing_mm)
+    image, allowed = views(ready, grid)
+    local = [grid.index_of(p) for p in points]
+    head = allowed & (image > 0)
+    background = grow.background_level(image[head], ready.level)
+    found = grow.find_object(
+        image, allowed, local, spacing_mm, background, ready.noise, max_radius_mm, _thick(ready), whole
+    )
+    return found and (grid, found, grow.brightest_tissue(image, head & ~found.mask, background))
+
+
+def _edge_seen(ready, result):
+    """Share of the surface of a coarse object that shows an edge."""
+    grid, found, _ = result
+    image, allowed = views(ready, grid)
+    background = grow.background_level(image[allowed & (image > 0)], ready.level)
+    drop = grow.full_edge(background, ready.noise)
+    return star.edge_coverage(image, found.mask, grid.spacing_mm, background, drop)
 
 
 def _thick(ready):
