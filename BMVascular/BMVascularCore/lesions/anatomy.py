@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.lesions import shapes
+from BMVascularCore.lesions.grid import block_means
 
 _STEP_MM = 2.0
 # volumes of adult brains and of ventricles that can be told from sulci, mL
@@ -113,7 +114,7 @@ def _coarse(ready):
 def _image_and_brain(ready):
     steps, every, step_mm = _coarse(ready)
     source = ready.t1 if ready.t1 is not None else ready.t1c
-    image = ndimage.uniform_filter(source.array, steps)[every]
+    image = block_means(source.array, steps)
     return image, _brain(image, ready.head[every], step_mm)
 
 
@@ -138,11 +139,18 @@ def find_reach(ready):
     rays = shapes.even_directions(260)
     surface = np.argwhere(brain & ~shapes.eroded(brain)) * step_mm
     furthest = (surface @ rays.T).max(0) + _BEYOND_MM
-    inside = np.ones(brain.shape, dtype=bool)
-    axes = np.ogrid[tuple(slice(0, n) for n in brain.shape)]
+    # the rays lie up to 8 degrees off the axes: the hull leaves the brain's box by a little more than it is widened
+    pads = np.ceil((_BEYOND_MM + 15.0) / step_mm).astype(int)
+    box = tuple(
+        slice(max(0, b.start - p), b.stop + p) for b, p in zip(shapes.bounding(brain), pads, strict=True)
+    )
+    axes = np.ogrid[tuple(slice(b.start, min(b.stop, n)) for b, n in zip(box, brain.shape, strict=True))]
     axes = [(a * s).astype(np.float32) for a, s in zip(axes, step_mm, strict=True)]
+    within = np.ones(np.broadcast_shapes(*(a.shape for a in axes)), dtype=bool)
     for ray, limit in zip(rays.astype(np.float32), furthest.astype(np.float32), strict=True):
-        inside &= axes[0] * ray[0] + axes[1] * ray[1] + axes[2] * ray[2] <= limit
+        within &= axes[0] * ray[0] + axes[1] * ray[1] + axes[2] * ray[2] <= limit
+    inside = np.zeros(brain.shape, dtype=bool)
+    inside[box] = within
     return ready.head & shapes.repeated(inside, steps, ready.head.shape)
 
 
