@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import Cancelled, InputError
-from BMVascularCore.lesions import Lesion, measure_lesions, segment_one
+from BMVascularCore.lesions import Lesion, measure_lesions, segment_one, shapes
 from BMVascularCore.lesions.anatomy import find_anatomy
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.model import OEDEMA
@@ -255,7 +255,7 @@ class LesionSession:
         """Rows measured before a dark core was outlined may have taken it for a ventricle."""
         if not ids:
             return
-        place = find_anatomy(self.ready, self.labels.array > 0)
+        place = find_anatomy(self.ready, self.labels.array)
         for lesionId in ids & set(self.entries):
             corner, mask = self.mask(lesionId)
             known = self.rows[lesionId].get("distance_to_ventricle_mm")
@@ -270,7 +270,7 @@ class LesionSession:
             self.ready, self.labels, [self.shared[key] for key in ids], progress
         )
         mine = {self.entries[key].label: key for key in ids}
-        boxes = ndimage.find_objects(owner.array)
+        boxes = shapes.boxes_of(owner.array)
         for label, lesionId in mine.items():
             box = boxes[label - 1] if label <= len(boxes) else None
             window = self.shared[lesionId].window
@@ -304,7 +304,8 @@ class LesionSession:
             inside = parts.codes > 0
             codes[parts.window][inside] = parts.codes[inside]
         # a lesion that grew into another's oedema covers it
-        owner[self.labels.array > 0] = 0
+        held = shapes.slices_of(self.labels.array)
+        owner[held][self.labels.array[held] > 0] = 0
         return self.labels.like(codes, "compartments"), self.labels.like(owner, "oedema")
 
     def _measure(self, ids, codes, owner, progress=silent):

@@ -23,8 +23,15 @@ from BMVascularCore.lesions.segment import assemble
 
 LIMIT_S, FIRST_S = 0.5, 3.0
 DIAMETERS_MM = (5, 10, 20, 30)
+REPEATS = 3
 # where the shapes lie, LPS mm; deep in the white matter
 PLACES_MM = {"round": (-34, -24, 18), "ring": (36, 26, 8), "lobed": (34, -28, 14), "tilted": (-34, 32, -6)}
+WILD_MM = {
+    "irregular": (-34, -24, 18),
+    "ragged": (36, 26, 8),
+    "lobed ring": (34, -28, 14),
+    "core": (-34, 32, -6),
+}
 
 
 @dataclass
@@ -35,6 +42,51 @@ class Case:
     diameter_mm: float
     at_mm: tuple
     shapes: list
+
+
+@dataclass(frozen=True)
+class Wild(Shape):
+    """A body with bumps and dents in all directions; ``radii_mm`` are its largest."""
+
+    waves: tuple = ()
+    depth: float = 0.3
+
+    def inside(self, points, scale=1.0, grow_mm=0.0):
+        away = points - np.asarray(self.centre_mm)
+        length = np.linalg.norm(away, axis=-1)
+        towards = away / np.maximum(length, 1e-6)[..., None]
+        bumps = sum(
+            np.cos(towards @ np.asarray(wave) + 7.0 * number) for number, wave in enumerate(self.waves)
+        )
+        dent = np.clip(0.5 + 0.5 * bumps / max(1.0, len(self.waves) / 2), 0, 1)
+        return length <= self.radii_mm[0] * (1 - self.depth * dent) * scale + grow_mm
+
+
+def waves(seed, count=6, per_turn=(2.0, 7.0)):
+    """Wave vectors of a rough surface."""
+    rng = np.random.default_rng(seed)
+    towards = rng.normal(size=(count, 3))
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    return tuple(map(tuple, towards * rng.uniform(*per_turn, size=(count, 1))))
+
+
+def wild_case(kind, diameter_mm):
+    """Shapes of one irregular lesion, about as long as its diameter."""
+    r, at = diameter_mm / 2, WILD_MM[kind]
+    if kind == "irregular":
+        shapes = [Wild(at, (r,) * 3, oedema_mm=6.0, waves=waves(1), depth=0.4)]
+    elif kind == "ragged":
+        # the core is rough in its own way, and reaches the surface here and there: a rim with gaps
+        core = Wild(at, (0.92 * r,) * 3, enhancement=-0.45, waves=waves(3, 8), depth=0.5)
+        shapes = [Wild(at, (r,) * 3, oedema_mm=6.0, waves=waves(2, 8), depth=0.3), core]
+    elif kind == "lobed ring":
+        shapes = []
+        for part in ((0.35, 0.1, 0.0), (-0.3, 0.25, 0.1), (-0.1, -0.35, -0.1)):
+            place = tuple(np.add(at, np.multiply(part, r)))
+            shapes.append(Wild(place, (0.65 * r,) * 3, core=0.6, oedema_mm=6.0, waves=waves(4), depth=0.2))
+    else:
+        shapes = [Wild(at, (r,) * 3, core=0.7, oedema_mm=6.0, waves=waves(5), depth=0.15)]
+    return Case(kind, diameter_mm, at, shapes)
 
 
 def case(kind, diameter_mm):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.lesions import shapes
+from BMVascularCore.lesions.grid import block_means
 
 _STEP_MM = 2.0
 # volumes of adult brains and of ventricles that can be told from sulci, mL
@@ -63,8 +64,8 @@ def find_anatomy(ready, lesions=None):
     Parameters
     ----------
     ready : Prepared
-    lesions : ndarray of bool, optional
-        On the grid of T1c; left out of the ventricles.
+    lesions : ndarray of bool or int, optional
+        On the grid of T1c, 0 where there is none; left out of the ventricles.
 
     Returns
     -------
@@ -75,19 +76,20 @@ def find_anatomy(ready, lesions=None):
     if lesions is not None and brain.dark is not None:
         sick = _near_lesions(lesions, brain)
         if (sick & brain.dark).any():
-            pools = _to_ventricle(brain.dark & ~sick, brain.step_mm)
+            pools = _to_ventricle(brain.dark & ~sick, brain.step_mm, sick)
     return Anatomy(brain.steps, brain.surface, pools)
 
 
 def _near_lesions(lesions, brain):
     """Coarse voxels that hold a lesion, and two around them."""
     sick = np.zeros(brain.dark.shape, dtype=bool)
-    at = (np.argwhere(lesions) + brain.steps // 2) // brain.steps
+    part = shapes.slices_of(lesions)
+    at = (np.argwhere(lesions[part] > 0) + (part.start, 0, 0) + brain.steps // 2) // brain.steps
     sick[tuple(np.minimum(at, np.asarray(sick.shape) - 1).T)] = True
     if not sick.any():
         return sick
     box = shapes.bounding(sick, 3)
-    sick[box] = ndimage.binary_dilation(sick[box], iterations=2)
+    sick[box] = shapes.dilated(sick[box], 2)
     return sick
 
 
@@ -112,7 +114,7 @@ def _coarse(ready):
 def _image_and_brain(ready):
     steps, every, step_mm = _coarse(ready)
     source = ready.t1 if ready.t1 is not None else ready.t1c
-    image = ndimage.uniform_filter(source.array, steps)[every]
+    image = block_means(source.array, steps)
     return image, _brain(image, ready.head[every], step_mm)
 
 
@@ -135,13 +137,20 @@ def find_reach(ready):
     if brain is None or brain.sum() > _STRIPPED * ready.head[every].sum():
         return ready.head
     rays = shapes.even_directions(260)
-    surface = np.argwhere(brain & ~ndimage.binary_erosion(brain)) * step_mm
+    surface = np.argwhere(brain & ~shapes.eroded(brain)) * step_mm
     furthest = (surface @ rays.T).max(0) + _BEYOND_MM
-    inside = np.ones(brain.shape, dtype=bool)
-    axes = np.ogrid[tuple(slice(0, n) for n in brain.shape)]
+    # the rays lie up to 8 degrees off the axes: the hull leaves the brain's box by a little more than it is widened
+    pads = np.ceil((_BEYOND_MM + 15.0) / step_mm).astype(int)
+    box = tuple(
+        slice(max(0, b.start - p), b.stop + p) for b, p in zip(shapes.bounding(brain), pads, strict=True)
+    )
+    axes = np.ogrid[tuple(slice(b.start, min(b.stop, n)) for b, n in zip(box, brain.shape, strict=True))]
     axes = [(a * s).astype(np.float32) for a, s in zip(axes, step_mm, strict=True)]
+    within = np.ones(np.broadcast_shapes(*(a.shape for a in axes)), dtype=bool)
     for ray, limit in zip(rays.astype(np.float32), furthest.astype(np.float32), strict=True):
-        inside &= axes[0] * ray[0] + axes[1] * ray[1] + axes[2] * ray[2] <= limit
+        within &= axes[0] * ray[0] + axes[1] * ray[1] + axes[2] * ray[2] <= limit
+    inside = np.zeros(brain.shape, dtype=bool)
+    inside[box] = within
     return ready.head & shapes.repeated(inside, steps, ready.head.shape)
 
 
@@ -168,12 +177,25 @@ def _brain(image, head, step_mm):
     return None
 
 
-def _to_ventricle(dark, step_mm):
-    """Distance to the dark pools that are large enough for a ventricle, or None."""
-    pieces, count = ndimage.label(dark)
-    if not count:
+def _to_ventricle(dark, step_mm, wanted=None):
+    """Distance to the dark pools that are large enough for a ventricle, or None.
+
+    Where only the ``wanted`` voxels are asked for, it may be infinite far from them and from the pools.
+    """
+    if not dark.any():
         return None
+    part = shapes.bounding(dark)
+    pieces, _ = ndimage.label(dark[part])
     sizes = np.bincount(pieces.ravel()) * float(np.prod(step_mm)) / 1000
-    sizes[0] = 0.0
-    pool = sizes[pieces] >= _VENTRICLE_ML
-    return shapes.distances_mm(pool, step_mm) if pool.any() else None
+    large = sizes >= _VENTRICLE_ML
+    large[0] = False
+    pool = np.zeros(dark.shape, dtype=bool)
+    pool[part] = large[pieces]
+    if not pool.any():
+        return None
+    if wanted is None:
+        return shapes.distances_mm(pool, step_mm)
+    out = np.full(dark.shape, np.inf, dtype=np.float32)
+    box = shapes.bounding(pool | wanted)
+    out[box] = shapes.distances_mm(pool[box], step_mm)
+    return out

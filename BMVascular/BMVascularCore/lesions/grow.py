@@ -7,11 +7,14 @@ one wins.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 
 import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.lesions import shapes, star
+from BMVascularCore.lesions.grid import touches_edge
 
 # in shares of the brightness above background
 _LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
@@ -82,7 +85,9 @@ def brightest_tissue(image, around, background):
     return float(np.percentile(values, 75)) if values.size >= 200 else background
 
 
-def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False):
+def find_object(
+    image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False, whole=True
+):
     """The bright (or bright-rimmed) object at the points.
 
     Parameters
@@ -96,6 +101,9 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     spacing_mm, background, noise, max_radius_mm : float
     thick : bool
         Whether the image's slices are thick (:func:`tidy`).
+    whole : bool
+        Whether an object that reaches the border of the grid is wanted, too. If not, the search ends where its
+        two brightest parts do, and gives the second of them.
 
     Returns
     -------
@@ -107,12 +115,18 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
         return None
     drop = full_edge(background, noise)
 
+    # specks are looked at again after the first way down
+    @cache
     def at(share):
         threshold = background + share * step
         mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm, thick)
         return None if mask is None else Found(mask, threshold, boundary_contrast(image, mask))
 
     shares = [share for share in _LEVELS[::-1] if share * step >= 1.2 * noise]
+    if not whole:
+        parts = list(islice((part for part in map(at, shares) if part is not None), 2))
+        if len(parts) == 2 and all(touches_edge(part.mask) for part in parts):
+            return parts[1]
     found, best = _down_to_a_leak(image, at, shares, spacing_mm, background, drop)
     if not found:
         return None
@@ -203,8 +217,8 @@ def _loses_shape(whole, part):
 
 def _holds(image, whole, speck, spacing_mm, background, drop):
     """Whether a bright speck lies in the middle of a body with an edge all around, not at its side."""
-    surface = speck.mask & ~ndimage.binary_erosion(speck.mask)
-    if ndimage.binary_erosion(whole.mask, iterations=2)[surface].mean() < _EMBEDDED:
+    surface = speck.mask & ~shapes.eroded(speck.mask)
+    if shapes.eroded(whole.mask, 2)[surface].mean() < _EMBEDDED:
         return False
     seen = star.edge_coverage(image, whole.mask, spacing_mm, background, drop)
     return seen >= _ALL_AROUND and shapes.solidity(whole.mask) >= _BODY
@@ -318,9 +332,9 @@ def boundary_contrast(image, mask):
     """Mean drop of intensity from the inner to the outer side of the boundary."""
     box = shapes.bounding(mask, 3)
     part, view = mask[box], image[box]
-    inner = part & ~ndimage.binary_erosion(part)
-    wide = ndimage.binary_dilation(part)
-    outer = ndimage.binary_dilation(wide) & ~wide
+    inner = part & ~shapes.eroded(part)
+    wide = shapes.dilated(part)
+    outer = shapes.dilated(wide) & ~wide
     if not outer.any():
         return 0.0
     return float(view[inner].mean() - view[outer].mean())

@@ -43,7 +43,7 @@ def words(labels, mask, window, ready=None, notes=None, place=None):
         return out
     out["side"] = _side(ready, centre_lps)
     out["depth_below_head_surface_mm"] = _depth(ready, index.mean(0))
-    place = find_anatomy(ready, labels.array > 0) if place is None else place
+    place = find_anatomy(ready, labels.array) if place is None else place
     for key, which, missing in (
         ("distance_to_cortex_mm", "to_surface_mm", "the brain cannot be told from the skull"),
         ("distance_to_ventricle_mm", "to_ventricle_mm", "no ventricle is seen"),

@@ -6,7 +6,8 @@ centres cuts corners.
 """
 
 import numpy as np
-from scipy import ndimage
+
+from BMVascularCore.lesions import shapes
 
 
 def mixed_voxels(ready, grid, corner_kji, fraction, inside, outside):
@@ -38,7 +39,7 @@ def mixed_voxels(ready, grid, corner_kji, fraction, inside, outside):
         fraction
     )
     body, shares = wide > 0.02, wide.copy()
-    edge = ndimage.binary_dilation(body) & ~ndimage.binary_erosion(wide > 0.98) & ready.head[box]
+    edge = shapes.dilated(body) & ~shapes.eroded(wide > 0.98) & ready.head[box]
     index = np.argwhere(edge)
     at = np.rint(grid.index_of(index + low)).astype(int)
     at = tuple(np.clip(at, 0, np.asarray(grid.shape) - 1).T)

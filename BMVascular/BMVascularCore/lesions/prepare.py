@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.lesions import anatomy, same_head, shapes
+from BMVascularCore.lesions.grid import block_means
 from BMVascularCore.progress import share_of
 from BMVascularCore.volume import Volume, resample
 
@@ -151,7 +152,7 @@ def head_mask(volume):
         When nothing stands out from air.
     """
     windows = _strides(volume.geometry, 3.0)
-    small = ndimage.uniform_filter(volume.array, [max(1, w.step) for w in windows])[windows]
+    small = block_means(volume.array, [max(1, w.step) for w in windows])
     top = float(np.percentile(small, 98))
     mask = small > 0.12 * top
     if not mask.any():

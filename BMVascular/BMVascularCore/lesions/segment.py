@@ -1,9 +1,9 @@
 """Clicks to lesions on one prepared volume."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.lesions import grow, partial, refine, shapes, star, steady
@@ -231,33 +231,47 @@ def _united(parts):
 
 def _coarse(ready, points, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit, or the reason for none."""
-    result, edge_seen, leak = None, 1.0, False
-    for reach_mm, spacing in _COARSE:
-        if result is not None and reach_mm > 2.7 * max_radius_mm:
-            break
-        grid = grid_around(ready, points, reach_mm, spacing)
-        image, allowed = views(ready, grid)
-        local = [grid.index_of(p) for p in points]
-        head = allowed & (image > 0)
-        background = grow.background_level(image[head], ready.level)
-        found = grow.find_object(
-            image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
-        )
-        if found is None and result is not None:
+    result, cut, leak = None, None, False
+    for (reach_mm, spacing), (wider_mm, _) in pairwise((*_COARSE, (np.inf, np.inf))):
+        # what does not fit is wanted in full only where no wider grid follows
+        last = wider_mm > 2.7 * max_radius_mm
+        result, held = _on_one_grid(ready, points, reach_mm, spacing, max_radius_mm, last), result
+        if result is None and held is not None:
             # no wider grid holds it: a leak, unless the grid cuts but a strand of it
-            leak = edge_seen < _EDGE_OF_WHAT_IS_CUT
+            result = _on_one_grid(ready, points, *cut, max_radius_mm, True)
+            leak = touches_edge(result[1].mask) and _edge_seen(ready, result) < _EDGE_OF_WHAT_IS_CUT
             break
-        if found is not None:
-            result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
-            if not touches_edge(found.mask):
+        if result is not None:
+            if last or not touches_edge(result[1].mask):
                 break
-            drop = grow.full_edge(background, ready.noise)
-            edge_seen = star.edge_coverage(image, found.mask, spacing, background, drop)
+            cut = reach_mm, spacing
     result = None if leak else result
     # thick slices break a surface into steps that are no edges
     if len(points) == 1 and not _thick(ready):
         result = closed_instead(ready, points[0], result, max_radius_mm)
     return result or (steady.LEAK if leak else NOTHING)
+
+
+def _on_one_grid(ready, points, reach_mm, spacing_mm, max_radius_mm, whole):
+    """Grid, object on it and brightness of the tissue around, or None."""
+    grid = grid_around(ready, points, reach_mm, spacing_mm)
+    image, allowed = views(ready, grid)
+    local = [grid.index_of(p) for p in points]
+    head = allowed & (image > 0)
+    background = grow.background_level(image[head], ready.level)
+    found = grow.find_object(
+        image, allowed, local, spacing_mm, background, ready.noise, max_radius_mm, _thick(ready), whole
+    )
+    return found and (grid, found, grow.brightest_tissue(image, head & ~found.mask, background))
+
+
+def _edge_seen(ready, result):
+    """Share of the surface of a coarse object that shows an edge."""
+    grid, found, _ = result
+    image, allowed = views(ready, grid)
+    background = grow.background_level(image[allowed & (image > 0)], ready.level)
+    drop = grow.full_edge(background, ready.noise)
+    return star.edge_coverage(image, found.mask, grid.spacing_mm, background, drop)
 
 
 def _thick(ready):
@@ -325,7 +339,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     if slice_mm > _THIN_MM and size_mm < _SLICES_TO_MEASURE * slice_mm:
         lesion.reasons.append(f"small for slices of {slice_mm:.1f} mm: its size is uncertain")
     if ready.reach is not ready.head:
-        skin = ndimage.binary_dilation(mask) & ~mask
+        skin = shapes.dilated(mask) & ~mask
         if (skin & ~allowed).sum() > _AT_SKULL * skin.sum():
             lesion.reasons.append("goes on into dura or skull")
     return judge(lesion, image, mask, spacing, tissue)
@@ -439,11 +453,15 @@ def merge_labels(ready, lesions):
     """One label image; where lesions meet, the one with the larger share of the voxel wins."""
     shape = ready.t1c.geometry.shape
     labels = np.zeros(shape, dtype=np.int32)
-    best = np.zeros(shape, dtype=np.float32)
+    # one lesion needs no arbiter, and several only where they lie
+    low = np.min([w.corner_kji for w in lesions], axis=0) if lesions else np.zeros(3, dtype=int)
+    high = np.max([np.add(x.corner_kji, x.fraction.shape) for x in lesions], axis=0) if lesions else low
+    best = np.zeros(high - low, dtype=np.float32)
     for lesion in lesions:
         window, share = lesion.window, lesion.fraction
+        held = best[tuple(slice(w.start - a, w.stop - a) for w, a in zip(window, low, strict=True))]
         take = (share >= 0.5) | ((share == share.max()) & (share.max() < 0.5))
-        take &= share > best[window]
+        take &= share > held
         labels[window][take] = lesion.label
-        best[window][take] = share[take]
+        held[take] = share[take]
     return ready.t1c.like(labels, "lesions")

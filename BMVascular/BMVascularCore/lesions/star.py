@@ -157,7 +157,7 @@ def edge_coverage(image, mask, spacing_mm, background, least_drop):
     box = shapes.bounding(mask, 7)
     part = mask[box]
     soft = ndimage.gaussian_filter(part.astype(np.float32), 1.2)
-    surface = np.argwhere(part & ~ndimage.binary_erosion(part))
+    surface = np.argwhere(part & ~shapes.eroded(part))
     if len(surface) > 1500:
         surface = surface[:: len(surface) // 1500 + 1]
     gradient = np.stack([g[tuple(surface.T)] for g in np.gradient(soft)], 1)
