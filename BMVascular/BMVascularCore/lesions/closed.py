@@ -13,9 +13,10 @@ _COMPACT, _SPECK_ML = 0.72, 0.25
 _BETTER, _GOOD, _SURE = 0.12, 0.68, 0.7
 _REACHES_MM = (8.0, 13.0, 20.0, 30.0)
 # hollow bodies: grids (reach and spacing, mm), thresholds as shares of the brightest above background, share of
-# directions in which a core meets its rim, share of the body that is dull, how good it must be, and how much
-# larger than what it takes the place of
-_HOLLOW_GRIDS, _HOLLOW_LEVELS = ((20.0, 1.0), (42.0, 1.8)), (0.7, 0.55, 0.4, 0.3, 0.2)
+# directions in which a core meets its rim, share of the body that is dull, how good it must be, how much
+# larger than what it takes the place of; the rim's depth, and its least level as a share of the brightest
+_HOLLOW_GRIDS, _HOLLOW_LEVELS = ((20.0, 1.0), (42.0, 1.8)), (0.7, 0.55, 0.4, 0.3)
+_RIM_MM, _RIM_LEVEL = 4.0, 0.5
 _SURROUNDED, _DULL, _HOLLOW_GOOD, _HOLLOW_GROWS = 0.75, 0.1, 0.5, 1.5
 
 
@@ -28,7 +29,7 @@ def closed_instead(ready, point, result, max_radius_mm):
         old_ml = found.mask.sum() * coarse.spacing_mm**3 / 1000
         compact = shapes.solidity(found.mask) >= _COMPACT
         if compact and old_ml > _SPECK_ML:
-            return _hollow_instead(ready, point, result, old_ml, max_radius_mm)
+            return result
         trials, least = _trials(ready, point, coarse, found, compact)
     best = None
     for start, reach in trials:
@@ -68,7 +69,7 @@ def _hollow_bodies(ready, point, max_radius_mm):
         grid = grid_around(ready, [point], reach_mm, spacing)
         image, allowed = views(ready, grid)
         local = [grid.index_of(point)]
-        background = grow.background_level(image[allowed & (image > 0)], ready.level)
+        background = grow.tissue_level(ready, image[allowed & (image > 0)])
         top = grow.brightest_near(image, allowed, local, spacing, background)
         drop = grow.full_edge(background, ready.noise)
         if top - background < drop:
@@ -81,6 +82,9 @@ def _hollow_bodies(ready, point, max_radius_mm):
             piece = shapes.piece_at(whole, local, 3.0 / spacing)
             body = None if piece is None else grow.tidy(piece, local, spacing, max_radius_mm, 3.0 / spacing)
             if body is None or touches_edge(body) or (body & bright).sum() > (1.0 - _DULL) * body.sum():
+                continue
+            rim = body & bright & (shapes.depth_mm(body, spacing) <= _RIM_MM)
+            if not rim.any() or np.median(image[rim]) < background + _RIM_LEVEL * (top - background):
                 continue
             seen = star.edge_coverage(image, body, spacing, background, drop)
             yield seen * shapes.solidity(body), grid, body, background, body.sum() * spacing**3 / 1000
@@ -117,7 +121,7 @@ def _trials(ready, point, coarse, found, compact):
     """Where to start closed surfaces from, how far they may reach, and what merit they must have."""
     image, allowed = views(ready, coarse)
     image = ndimage.gaussian_filter(image, 0.5)
-    background = grow.background_level(image[allowed & (image > 0)], ready.level)
+    background = grow.tissue_level(ready, image[allowed & (image > 0)])
     least = _merit(ready, image, found.mask, coarse.spacing_mm, background) + _BETTER
     if compact:
         return [(point, r) for r in _REACHES_MM[1:]], _GOOD
@@ -133,7 +137,7 @@ def _closed_body(ready, start, point, reach_mm):
     grid = grid_around(ready, [start, point], 1.6 * reach_mm, spacing)
     image, allowed = views(ready, grid)
     image = ndimage.gaussian_filter(image, 0.5)
-    background = grow.background_level(image[allowed & (image > 0)], ready.level)
+    background = grow.tissue_level(ready, image[allowed & (image > 0)])
     drop = grow.full_edge(background, ready.noise)
     body = star.closed_surface(image, grid.index_of(start), spacing, background, drop, reach_mm) & allowed
     if shapes.nearest_true(body, grid.index_of(point), 2.0 / spacing) is None or touches_edge(body):

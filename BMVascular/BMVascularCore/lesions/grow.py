@@ -24,6 +24,8 @@ _ALL_AROUND = 0.91
 # share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
 # hull that such a body fills
 _EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.95
+# a region whose most frequent intensity is so many times that of a wider one is filled by a mass
+_FILLED = 1.25
 # surroundings (within so many mm) that are so far up to the brightest enhance themselves; boundary of the whole
 # that is this much blunter than the part's is none
 _AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.2, 0.4
@@ -68,6 +70,23 @@ def background_level(values, level):
     counts = ndimage.gaussian_filter1d(counts.astype(float), 4.0)
     best = int(np.argmax(counts))
     return float((edges[best] + edges[best + 1]) / 2)
+
+
+def tissue_level(ready, values):
+    """:func:`background_level` near a click; where an enhancing mass fills the region, that of a wider one.
+
+    Parameters
+    ----------
+    ready : Prepared
+    values : ndarray
+        Intensities of the head near the click.
+
+    Returns
+    -------
+    float
+    """
+    near = background_level(values, ready.level)
+    return near if ready.tissue is None or near <= _FILLED * ready.tissue else ready.tissue
 
 
 def full_edge(background, noise):

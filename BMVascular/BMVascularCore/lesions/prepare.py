@@ -31,6 +31,8 @@ class Prepared:
     t1, flair, swi : Volume or None
         float32 on the grid of ``t1c``; ``t1`` is scaled to it.
     warnings : list of str
+    tissue : float or None
+        Level of unenhanced tissue in a wide region around the click at hand.
     """
 
     t1c: Volume
@@ -42,6 +44,7 @@ class Prepared:
     swi: Volume | None
     warnings: list
     reach: np.ndarray | None = None
+    tissue: float | None = None
     _known: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self):

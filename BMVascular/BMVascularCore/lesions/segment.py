@@ -20,6 +20,9 @@ NOTHING = "no enhancing lesion is at the click: nothing there stands out from it
 # reach around the click and spacing, mm: small first, wider only when the object does not fit
 _COARSE = ((13.0, 0.8), (24.0, 1.2), (42.0, 1.8), (80.0, 2.5))
 
+# region (reach and spacing, mm) in which the level of tissue around a click is looked for
+_WIDE = (45.0, 3.0)
+
 
 def segment_lesions(
     t1c, seeds, t1=None, flair=None, swi=None, max_radius_mm=MAX_RADIUS_MM, allow_empty=False, progress=None
@@ -156,6 +159,9 @@ def _from_click(ready, name, label, point, max_radius_mm):
     beyond = not ready.reach[tuple(at)]
     if beyond:
         ready = replace(ready, reach=ready.head)
+    grid = grid_around(ready, [point], *_WIDE)
+    image, allowed = views(ready, grid)
+    ready = replace(ready, tissue=grow.background_level(image[allowed & (image > 0)], ready.level))
     lesion = steady.steadied(
         ready,
         point,
@@ -258,7 +264,7 @@ def _on_one_grid(ready, points, reach_mm, spacing_mm, max_radius_mm, whole):
     image, allowed = views(ready, grid)
     local = [grid.index_of(p) for p in points]
     head = allowed & (image > 0)
-    background = grow.background_level(image[head], ready.level)
+    background = grow.tissue_level(ready, image[head])
     found = grow.find_object(
         image, allowed, local, spacing_mm, background, ready.noise, max_radius_mm, _thick(ready), whole
     )
@@ -269,7 +275,7 @@ def _edge_seen(ready, result):
     """Share of the surface of a coarse object that shows an edge."""
     grid, found, _ = result
     image, allowed = views(ready, grid)
-    background = grow.background_level(image[allowed & (image > 0)], ready.level)
+    background = grow.tissue_level(ready, image[allowed & (image > 0)])
     drop = grow.full_edge(background, ready.noise)
     return star.edge_coverage(image, found.mask, grid.spacing_mm, background, drop)
 

@@ -106,7 +106,7 @@ def thicker_place(ready, point, lesion):
     if not tissue.size:
         return None
     local = grid.index_of(point)
-    background = grow.background_level(tissue, ready.level)
+    background = grow.tissue_level(ready, tissue)
     top = grow.brightest_near(image, allowed, [local], _SPACING_MM, background)
     if not isinstance(lesion, str):
         top = max(top, lesion.inside_level)
