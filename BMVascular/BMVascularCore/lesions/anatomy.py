@@ -84,7 +84,11 @@ def _near_lesions(lesions, brain):
     """Coarse voxels that hold a lesion, and two around them."""
     sick = np.zeros(brain.dark.shape, dtype=bool)
     part = shapes.slices_of(lesions)
-    at = (np.argwhere(lesions[part] > 0) + (part.start, 0, 0) + brain.steps // 2) // brain.steps
+    # lesions are few voxels of many: their flat places first
+    held = np.flatnonzero(lesions[part] > 0)
+    at = np.stack(np.unravel_index(held, lesions[part].shape), 1)
+    at[:, 0] += part.start
+    at = (at + brain.steps // 2) // brain.steps
     sick[tuple(np.minimum(at, np.asarray(sick.shape) - 1).T)] = True
     if not sick.any():
         return sick

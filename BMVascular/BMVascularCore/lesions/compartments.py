@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from BMVascularCore.lesions import shapes
 from BMVascularCore.lesions.location import head_depth
@@ -108,7 +109,7 @@ def _add_oedema(ready, labels, lesions, codes, oedema):
     part = shapes.bounding(found | (distance <= _SHELL_MM))
     label, found = label[part], found[part]
     found &= shapes.distances_mm(lesion[part], geometry.spacing_kji_mm) <= OEDEMA_REACH_MM
-    owner = _owners_of_oedema(label, distance[part], bright[part], geometry)
+    owner = _owners_of_oedema(label, distance[part], bright[part], found, geometry)
     oedema[box][part][found] = owner[found]
     codes[box][part][found] = OEDEMA
 
@@ -129,33 +130,34 @@ def _voxels(reach_mm, spacing_kji_mm):
     return [int(np.ceil(reach_mm / s)) for s in spacing_kji_mm]
 
 
-def _owners_of_oedema(label, distance, bright, geometry):
+def _owners_of_oedema(label, distance, bright, found, geometry):
     """Nearest lesion of each voxel, among lesions that oedema surrounds.
 
     A small lesion at the edge of a neighbour's oedema would otherwise be given part of it.
     """
     shell = (distance > 0) & (distance <= _SHELL_MM)
     numbers = np.unique(label[label > 0])
-    owner = _nearest_label(label, numbers, geometry)
     if len(numbers) == 1:
-        return owner
+        return np.broadcast_to(numbers[0], label.shape)
+    owner = _nearest_label(label, numbers, shell | found, geometry)
     own = [n for n in numbers if bright[shell & (owner == n)].mean() >= 0.3]
     if not own or len(own) == len(numbers):
         return owner
-    return _nearest_label(label, own, geometry)
+    return _nearest_label(label, own, found, geometry)
 
 
-def _nearest_label(label, numbers, geometry):
-    """The nearest of some labels at each voxel."""
-    if len(numbers) == 1:
-        return np.broadcast_to(label.dtype.type(numbers[0]), label.shape)
-    nearest = ndimage.distance_transform_edt(
-        ~np.isin(label, numbers),
-        sampling=geometry.spacing_kji_mm,
-        return_distances=False,
-        return_indices=True,
-    )
-    return label[tuple(nearest)]
+def _nearest_label(label, numbers, wanted, geometry):
+    """The nearest of some labels at the wanted voxels, 0 elsewhere."""
+    out = np.zeros(label.shape, dtype=label.dtype)
+    mask = np.isin(label, numbers)
+    # from outside, a surface voxel is the nearest one
+    surface = np.argwhere(mask & ~shapes.eroded(mask))
+    places = np.argwhere(wanted)
+    if len(places):
+        tree = cKDTree(surface * geometry.spacing_kji_mm)
+        nearest = tree.query(places * np.asarray(geometry.spacing_kji_mm))[1]
+        out[wanted] = label[tuple(surface[nearest].T)]
+    return out
 
 
 # scalp and skull lie within this depth of the head's surface, the scalp alone within that

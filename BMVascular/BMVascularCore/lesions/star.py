@@ -8,6 +8,7 @@ Li et al. 2006, doi 10.1109/TPAMI.2006.19.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -68,7 +69,7 @@ def closed_surface(image, centre, spacing_mm, background, least_drop, reach_mm):
     else:
         edge = _edges(image, centre, rays, radii, spacing_mm, background, least_drop)
         chosen = radii[_smooth_choice(-edge, source, target, back)]
-    return _inside(image.shape, centre, rays, chosen, spacing_mm)
+    return _inside(image.shape, centre, chosen, spacing_mm)
 
 
 def _edges(image, centre, rays, radii, spacing_mm, background, least_drop):
@@ -102,24 +103,28 @@ def _smooth_choice(cost, source, target, back):
     for _ in range(_MESSAGES):
         belief = cost + arrive @ messages
         outgoing = belief[source] - messages[back]
-        new = _lower_envelope(outgoing)
-        new -= new.min(axis=1, keepdims=True)
-        messages = 0.5 * messages + 0.5 * new
+        messages = 0.5 * messages + 0.5 * _lower_envelope(outgoing)
     belief = cost + arrive @ messages
     return np.argmin(belief, axis=1)
 
 
 def _lower_envelope(values):
-    """Minimum over radii of value plus the cost of the jump (two passes along the radius)."""
-    out = np.minimum(values, values.min(axis=1, keepdims=True) + np.float32(2.5))
-    for n in range(1, out.shape[1]):
-        np.minimum(out[:, n], out[:, n - 1] + np.float32(_STIFFNESS), out=out[:, n])
-    for n in range(out.shape[1] - 2, -1, -1):
-        np.minimum(out[:, n], out[:, n + 1] + np.float32(_STIFFNESS), out=out[:, n])
-    return out
+    """Minimum over radii of value plus the cost of the jump (two passes along the radius), above the least."""
+    # one row a radius: each pass is then over whole rows
+    out = np.ascontiguousarray(values.T)
+    np.minimum(out, out.min(axis=0) + np.float32(2.5), out=out)
+    for one, two in pairwise((*range(len(out)), *range(len(out) - 2, -1, -1))):
+        np.minimum(out[two], out[one] + np.float32(_STIFFNESS), out=out[two])
+    out -= out.min(axis=0)
+    return np.ascontiguousarray(out.T)
 
 
-def _inside(shape, centre, rays, chosen, spacing_mm):
+@lru_cache(maxsize=1)
+def _nearest_rays():
+    return cKDTree(_sphere()[0])
+
+
+def _inside(shape, centre, chosen, spacing_mm):
     reach = int(np.ceil(chosen.max() / spacing_mm)) + 1
     low = np.maximum(0, np.floor(centre).astype(int) - reach)
     high = np.minimum(shape, np.floor(centre).astype(int) + reach + 2)
@@ -129,11 +134,15 @@ def _inside(shape, centre, rays, chosen, spacing_mm):
     )
     away = (index - centre) * spacing_mm
     length = np.linalg.norm(away, axis=-1)
-    near, which = cKDTree(rays).query((away / np.maximum(length, 1e-6)[..., None]).reshape(-1, 3), 4)
+    # a mean of radii lies between the least and the largest of them: only voxels there need it
+    inside = length <= 0.999 * chosen.min()
+    open_ones = ~inside & (length <= 1.001 * chosen.max())
+    away, length = away[open_ones], length[open_ones]
+    near, which = _nearest_rays().query(away / np.maximum(length, 1e-6)[:, None], 4)
     weight = 1.0 / (near + 1e-3)
-    limit = (chosen[which] * weight).sum(1) / weight.sum(1)
+    inside[open_ones] = length <= (chosen[which] * weight).sum(1) / weight.sum(1)
     mask = np.zeros(shape, dtype=bool)
-    mask[box] = length <= limit.reshape(length.shape)
+    mask[box] = inside
     return mask
 
 
