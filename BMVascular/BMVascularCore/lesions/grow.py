@@ -31,6 +31,8 @@ _FILLED = 1.25
 _AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.2, 0.4
 # growth from one threshold to the next that is sudden, and how much less of its hull a leak fills
 _SUDDEN, _SHAPE_LOST = 2.2, 0.2
+# voxels of a part below which it has no shape to lose; then what fills less of its hull has run into something
+_NO_SHAPE, _BRANCHING = 60, 0.4
 # from which size parts of a lesion may be duller or hollow, and how wide a hollow is looked across
 _HOLLOW_MM3, _ACROSS_MM, _COMPACT = 300.0, 30.0, 0.8
 
@@ -231,6 +233,8 @@ def _body_of_specks(image, at, ragged, shares, spacing_mm, background, drop):
 
 def _loses_shape(whole, part):
     """Whether a round object has run into a neighbour that is as sharp or sharper: a sinus, another lesion."""
+    if part.mask.sum() < _NO_SHAPE:
+        return shapes.solidity(whole.mask) < _BRANCHING
     return shapes.solidity(whole.mask) < shapes.solidity(part.mask) - _SHAPE_LOST
 
 

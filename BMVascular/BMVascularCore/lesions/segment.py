@@ -277,7 +277,7 @@ def _edge_seen(ready, result):
     image, allowed = views(ready, grid)
     background = grow.tissue_level(ready, image[allowed & (image > 0)])
     drop = grow.full_edge(background, ready.noise)
-    return star.edge_coverage(image, found.mask, grid.spacing_mm, background, drop)
+    return star.edge_coverage(image, found.mask, grid.spacing_mm, background, drop, cut_counts=True)
 
 
 def _thick(ready):

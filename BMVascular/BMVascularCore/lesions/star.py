@@ -22,6 +22,8 @@ _RAYS, _NEIGHBOURS, _STEPS, _MESSAGES = 260, 6, 44, 14
 _STIFFNESS = 0.22
 # a rim of this thickness within this distance ahead costs one full edge
 _RIM_MM, _AHEAD_MM = 2.0, 15.0
+# voxels next to the border of an image where a surface shows nothing
+_BORDER = 2
 
 
 @lru_cache(maxsize=1)
@@ -146,7 +148,7 @@ def _inside(shape, centre, chosen, spacing_mm):
     return mask
 
 
-def edge_coverage(image, mask, spacing_mm, background, least_drop):
+def edge_coverage(image, mask, spacing_mm, background, least_drop, cut_counts=False):
     """Share of a body's surface behind which the image turns darker, from inside to outside.
 
     Parameters
@@ -155,6 +157,8 @@ def edge_coverage(image, mask, spacing_mm, background, least_drop):
         Smoothed T1c on the working grid.
     mask : ndarray of bool
     spacing_mm, background, least_drop : float
+    cut_counts : bool
+        Whether surface that the border of the image cuts counts, as surface without an edge.
 
     Returns
     -------
@@ -167,10 +171,15 @@ def edge_coverage(image, mask, spacing_mm, background, least_drop):
     part = mask[box]
     soft = ndimage.gaussian_filter(part.astype(np.float32), 1.2)
     surface = np.argwhere(part & ~shapes.eroded(part))
+    corner = np.array([s.start for s in box])
+    if not cut_counts:
+        place = surface + corner
+        surface = surface[((place >= _BORDER) & (place < np.subtract(mask.shape, _BORDER))).all(axis=1)]
+        if not len(surface):
+            return 0.0
     if len(surface) > 1500:
         surface = surface[:: len(surface) // 1500 + 1]
     gradient = np.stack([g[tuple(surface.T)] for g in np.gradient(soft)], 1)
-    corner = np.array([s.start for s in box])
     out = -gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-6)
 
     def sample(distance_mm):
