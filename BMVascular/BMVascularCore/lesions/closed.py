@@ -14,9 +14,10 @@ _BETTER, _GOOD, _SURE = 0.12, 0.68, 0.7
 _REACHES_MM = (8.0, 13.0, 20.0, 30.0)
 # hollow bodies: grids (reach and spacing, mm), thresholds as shares of the brightest above background, share of
 # directions in which a core meets its rim, share of the body that is dull, how good it must be, how much
-# larger than what it takes the place of; the rim's depth, and its least level as a share of the brightest
+# larger than what it takes the place of; the rim's depth, and its least level as a share of the
+# brightest; how many times more what takes the place of a compact piece must grow
 _HOLLOW_GRIDS, _HOLLOW_LEVELS = ((20.0, 1.0), (42.0, 1.8)), (0.7, 0.55, 0.4, 0.3)
-_RIM_MM, _RIM_LEVEL = 4.0, 0.5
+_RIM_MM, _RIM_LEVEL, _KNOT = 4.0, 0.5, 2.0
 _SURROUNDED, _DULL, _HOLLOW_GOOD, _HOLLOW_GROWS = 0.75, 0.1, 0.5, 1.5
 
 
@@ -29,7 +30,7 @@ def closed_instead(ready, point, result, max_radius_mm):
         old_ml = found.mask.sum() * coarse.spacing_mm**3 / 1000
         compact = shapes.solidity(found.mask) >= _COMPACT
         if compact and old_ml > _SPECK_ML:
-            return result
+            return _hollow_instead(ready, point, result, _KNOT * old_ml, max_radius_mm)
         trials, least = _trials(ready, point, coarse, found, compact)
     best = None
     for start, reach in trials:

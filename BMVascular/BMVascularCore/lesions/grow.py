@@ -23,7 +23,7 @@ _NEARLY = 0.8
 _ALL_AROUND = 0.91
 # share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
 # hull that such a body fills
-_EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.95
+_EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.92
 # a region whose most frequent intensity is so many times that of a wider one is filled by a mass
 _FILLED = 1.25
 # surroundings (within so many mm) that are so far up to the brightest enhance themselves; boundary of the whole
@@ -149,7 +149,7 @@ def find_object(
         if len(parts) == 2 and all(touches_edge(part.mask) for part in parts):
             return parts[1]
     found, best = _down_to_a_leak(image, at, shares, spacing_mm, background, drop)
-    if not found:
+    if best <= 0.0:
         return None
     chosen = next(n for n in reversed(range(len(found))) if found[n].sharpness >= _NEARLY * best)
     result = _with_duller_parts(image, found, chosen, spacing_mm, background, drop)

@@ -297,6 +297,9 @@ _SLICES_TO_MEASURE = 2.0
 # share of the surface that the end of the reach may cut
 _AT_SKULL = 0.1
 
+# an outline of this volume with less of an edge is a part of something, or a leak
+_SEEN_OF_LARGE, _LARGE_ML = 0.86, 3.0
+
 # tumours fill more of their convex hull than this, sinuses with their branches and gyri less
 _RAGGED = 0.6
 
@@ -379,7 +382,9 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     drop = 0.3 * (lesion.inside_level - lesion.outside_level)
     seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
     lesion.edge_seen = seen
-    if seen < 0.4 or steady.doubtful(seen, mask.sum() * spacing_mm**3 / 1000):
+    volume_ml = mask.sum() * spacing_mm**3 / 1000
+    part = seen < _SEEN_OF_LARGE and volume_ml > _LARGE_ML
+    if seen < 0.4 or part or steady.doubtful(seen, volume_ml):
         lesion.reasons.append(f"an edge is seen on {seen:.0%} of its surface only")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
