@@ -5,9 +5,9 @@ COLUMNS = (
     ("name", "Name", "Double-click to change it. The square has the colour of the outline."),
     (
         "where",
-        "Side, depth",
+        "Where",
         "Side of the midline (R right, L left); least distance from the brain's outer surface in mm, or ventricle: within "
-        "5 mm of one. Lobes are not named: that needs an atlas.",
+        "5 mm of one. Distances to all three stand below the table. Lobes are not named: that needs an atlas.",
     ),
     (
         "volume",
@@ -31,6 +31,7 @@ _DETAILS = (
     ("rim_thickness_mm", "rim", "mm", 2),
     ("contrast_enhancement_ratio", "enhancement ratio", "", 3),
     ("sphericity", "sphericity", "", 3),
+    ("distance_to_midline_mm", "from the midline", "mm", 2),
     ("distance_to_cortex_mm", "from the brain's surface", "mm", 2),
     ("distance_to_ventricle_mm", "from the ventricles", "mm", 2),
 )

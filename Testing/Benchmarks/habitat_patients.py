@@ -9,7 +9,7 @@ from BMVascularCore.phantom import build_patient
 from BMVascularCore.phantom.patient import _Builder
 from BMVascularCore.phenotype import load_table
 from BMVascularCore.phenotype.habitats import HABITATS
-from BMVascularCore.phenotype.symmetry import Plane
+from BMVascularCore.symmetry import Plane
 from BMVascularCore.progress import silent
 from BMVascularCore.study import stages
 from BMVascularCore.volume import ras_lps
