@@ -104,9 +104,10 @@ def placeWords(row):
 
 def _where(row):
     depth, side = number(row.get("depth_below_head_surface_mm")), row.get("side")
-    if depth is None or not side:
-        return ""
-    return f"{side}, centre {depth:.0f} mm below the surface of the head"
+    words = [side] if side else []
+    if depth is not None:
+        words.append(f"centre {depth:.0f} mm below the surface of the head")
+    return ", ".join(words)
 
 
 def detailOf(row):
