@@ -1,5 +1,7 @@
 """What was done to lesions and clicks elsewhere (Segment Editor, Markups, Data): taken over, or put right."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from BMVascularCore.errors import InputError
@@ -39,9 +41,19 @@ class LesionOutside:
         if not any(click.lesionId in self.session.entries for click in lost.values()):
             return []
         self.seedNode()
-        # clicks of a new list stay
-        self._pending = set(self._clicks())
-        self._restoreClicks(lost)
+        # ids of the list that is gone mean nothing in this one, which may hold new clicks already
+        self._pending, ids = set(self._clicks()), {}
+        for key, click in lost.items():
+            index = self.seeds.AddControlPointWorld(*click.ras)
+            ids[key] = self.seeds.GetNthControlPointID(index)
+            self._describe(ids[key], click.label, click.description, click.lesionId or "")
+        self.steps = [
+            replace(
+                step, clicks={ids.get(self._alias(key), f"gone.{key}"): c for key, c in step.clicks.items()}
+            )
+            for step in self.steps
+        ]
+        self.aliases, self.known = {}, self._knownNow()
         return [
             "The list of clicks was removed from the scene; it is back, because each lesion hangs on its click."
         ]

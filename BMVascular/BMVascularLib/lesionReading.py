@@ -152,7 +152,7 @@ class LesionReading(LesionClicks, LesionEdits, LesionOutside):
                 raise
             self._write(self.session.restore(step.state))
             self._restoreClicks(step.clicks)
-            self._setReviews(step.reviews)
+            self._setFacts(step.reviews)
             raise
         self.known = self._knownNow()
         self.steps = [*self.steps[1 - _MOST_UNDO :], step]
@@ -169,7 +169,7 @@ class LesionReading(LesionClicks, LesionEdits, LesionOutside):
         changed = self.session.restore(step.state)
         self._restoreClicks(step.clicks)
         self._write(changed)
-        self._setReviews(step.reviews)
+        self._setFacts(step.reviews)
         self.publish()
         return step.text
 
@@ -217,11 +217,13 @@ class LesionReading(LesionClicks, LesionEdits, LesionOutside):
             node.GetSegmentation().CollapseBinaryLabelmaps(False)
             self.stamps = {key: lesionNodes.stampOfSegment(node, key) for key in segmentIds(node)}
 
-    def _setReviews(self, reviews):
+    def _setFacts(self, reviews):
         for lesionId, state in reviews.items():
-            segment = self.segment(lesionId)
+            segment, entry = self.segment(lesionId), self.session.entries.get(lesionId)
             if segment is not None:
                 setReviewState(segment, state)
+            if segment is not None and entry is not None:
+                segment.SetName(entry.name)
 
     def settle(self, progress=silent, everything=False):
         """Work out outstanding compartments and measures, and write them; True where there were any."""
