@@ -90,9 +90,11 @@ class LesionSession:
         """Go back to a state; returns the ids whose outline or existence changed."""
         before, masks = set(self.entries), self.masks()
         self.entries, self.parts = dict(state.entries), dict(state.parts)
-        self.rows, self.stale = dict(state.rows), set(state.stale)
         self._merge()
-        return self._changed(before, masks)
+        changed = self._changed(before, masks)
+        # its measures were right then, and are again: nothing is outstanding that was not
+        self.rows, self.stale = dict(state.rows), set(state.stale)
+        return changed
 
     def nextLabel(self):
         """A label that no lesion has."""
