@@ -13,6 +13,7 @@ from BMVascularCore.errors import Cancelled, InputError
 from BMVascularCore.lesions import Lesion, measure_lesions, segment_one
 from BMVascularCore.lesions.anatomy import find_anatomy
 from BMVascularCore.lesions.compartments import split_compartments
+from BMVascularCore.lesions.location import NO_VENTRICLE
 from BMVascularCore.lesions.model import OEDEMA
 from BMVascularCore.lesions.segment import check_seed, merge_labels, share_overlaps
 from BMVascularCore.progress import share_of, silent
@@ -263,8 +264,11 @@ class LesionSession:
             known = self.rows[lesionId].get("distance_to_ventricle_mm")
             if known is None or not mask.any():
                 continue
+            row = {**self.rows[lesionId]}
             now_mm = place.nearest_mm(np.argwhere(mask) + np.asarray(corner), "to_ventricle_mm")
-            self.rows[lesionId] = {**self.rows[lesionId], "distance_to_ventricle_mm": now_mm}
+            if now_mm is None:
+                row["notes"] = "; ".join(text for text in (row.get("notes"), NO_VENTRICLE) if text)
+            self.rows[lesionId] = {**row, "distance_to_ventricle_mm": now_mm}
 
     def _split(self, ids, progress):
         """New parts of some lesions; returns the others whose oedema is now counted for these."""

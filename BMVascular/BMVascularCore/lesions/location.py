@@ -5,6 +5,8 @@ import numpy as np
 from BMVascularCore.lesions import shapes
 from BMVascularCore.lesions.anatomy import find_anatomy, find_midplane
 
+NO_SURFACE = "distance to cortex not measurable: the brain cannot be told from the skull"
+NO_VENTRICLE = "distance to ventricle not measurable: no ventricle is seen"
 # a lesion is at the midline when its middle is nearer than this, or when more than this share lies beyond it
 _AT_MIDLINE_MM, _BOTH_SIDES = 3.0, 0.2
 
@@ -48,12 +50,12 @@ def words(labels, mask, window, ready=None, notes=None, place=None):
     out["depth_below_head_surface_mm"] = _depth(ready, index.mean(0))
     place = find_anatomy(ready, labels.array > 0) if place is None else place
     for key, which, missing in (
-        ("distance_to_cortex_mm", "to_surface_mm", "the brain cannot be told from the skull"),
-        ("distance_to_ventricle_mm", "to_ventricle_mm", "no ventricle is seen"),
+        ("distance_to_cortex_mm", "to_surface_mm", NO_SURFACE),
+        ("distance_to_ventricle_mm", "to_ventricle_mm", NO_VENTRICLE),
     ):
         out[key] = place.nearest_mm(index, which)
         if out[key] is None:
-            notes.append(f"{key[:-3].replace('_', ' ')} not measurable: {missing}")
+            notes.append(missing)
     return out
 
 
