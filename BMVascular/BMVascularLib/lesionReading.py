@@ -12,12 +12,14 @@ import numpy as np
 from BMVascularCore.errors import BMVascularError, InputError
 from BMVascularCore.lesions import prepare
 from BMVascularCore.lesions.same_head import refuse_ct
+from BMVascularCore.planning.field import box_start
 from BMVascularCore.progress import silent
 from BMVascularLib import lesionNodes, studyNodes
 from BMVascularLib.lesionClicks import LesionClicks
 from BMVascularLib.lesionEdits import LesionEdits
 from BMVascularLib.lesionOutside import LesionOutside
 from BMVascularLib.lesionSession import LesionSession
+from BMVascularLib.lesionShares import readShares, writeShares
 from BMVascularLib.segments import reviewState, segmentIds, setReviewState
 from BMVascularLib.tables import rowsOfTable, setTable
 
@@ -124,12 +126,22 @@ class LesionReading(LesionClicks, LesionEdits, LesionOutside):
                 continue
             edited = lesionNodes.tagOf(segment, lesionNodes.EDITED) == "1"
             name = self._freeName(segment.GetName(), [entry[0] for entry in masks.values()])
-            masks[lesionId] = (name, corner, mask, self._seedsOf(lesionId, name), edited)
+            corner, mask, shares = self._withShares(node, lesionId, corner, mask)
+            masks[lesionId] = (name, corner, mask, self._seedsOf(lesionId, name), edited, shares)
             self.stamps[lesionId] = lesionNodes.stampOfSegment(node, lesionId)
         codes = lesionNodes.readCompartments(self.scene, self.timepoint, self.place)
         table = studyNodes.firstOf(self.scene, lesionNodes.TABLE, self.timepoint)
         rows = {} if table is None else {row.pop("segment_id"): row for row in rowsOfTable(table)}
         self.session.adopt(masks, rows, codes)
+
+    def _withShares(self, node, lesionId, corner, mask):
+        """First voxel, mask and shares of a segment on the grid of the T1c; no shares where they fit no more."""
+        kept = readShares(node, lesionId)
+        if kept is None:
+            return corner, mask, None
+        inside, shares = kept
+        start = box_start(self.place.here(inside.geometry, inside.name), self.place.geometry)
+        return (corner, mask, None) if start is None else (start, inside.array, shares.array)
 
     @staticmethod
     def _freeName(name, taken):
@@ -200,6 +212,7 @@ class LesionReading(LesionClicks, LesionEdits, LesionOutside):
                 node, lesionId, entry.name, entry.label, corner, mask, self.place.geometry
             )
             segment.SetTag(lesionNodes.EDITED, "1" if entry.edited else "0")
+            writeShares(segment, corner, mask, self.session.sharesOf(lesionId), self.place.geometry)
             segment.SetTag(lesionNodes.CONFIDENCE, self.session.shared[lesionId].confidence)
             if reviewState(segment) == "Completed":
                 setReviewState(segment, "NotStarted")

@@ -141,6 +141,15 @@ class LesionSession:
             lesionId, Entry(label, name, self._lesionOfMask(name, label, mask, corner), tuple(seeds), True)
         )
 
+    def sharesOf(self, lesionId):
+        """Share of each voxel in a lesion, within the box of :meth:`mask`; None where it was drawn by hand."""
+        if self.entries[lesionId].edited:
+            return None
+        found = self.shared[lesionId]
+        labels = self.labels.array[found.window]
+        # voxels of a touching lesion belong to that one
+        return np.where((labels == found.label) | (labels == 0), found.measured, np.float32(0.0))
+
     def _lesionOfMask(self, name, label, mask, corner):
         window = tuple(slice(c, c + n) for c, n in zip(corner, mask.shape, strict=True))
         image = self.ready.t1c.array[window]
@@ -345,15 +354,15 @@ class LesionSession:
         Parameters
         ----------
         masks : dict
-            Lesion id to (name, first voxel, mask, seeds, edited).
+            Lesion id to (name, first voxel, mask, seeds, edited, shares of its voxels or None).
         rows : dict
             Lesion id to row; a lesion without one is measured again.
         codes : ndarray of uint8 or None
             Compartments on the session's grid.
         """
-        for lesionId, (name, corner, mask, seeds, edited) in masks.items():
+        for lesionId, (name, corner, mask, seeds, edited, shares) in masks.items():
             label = self.nextLabel()
-            grown = self._lesionOfMask(name, label, mask, corner)
+            grown = replace(self._lesionOfMask(name, label, mask, corner), shares=shares)
             if not edited:
                 grown.reasons.clear()
             self.entries[lesionId] = Entry(label, name, grown, tuple(seeds), edited)

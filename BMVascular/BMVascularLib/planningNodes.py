@@ -14,6 +14,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.planning.field import cut_out
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume, ras_lps
+from BMVascularLib.lesionShares import readShares
 from BMVascularLib.segments import labelGeometryOfSegment, segmentIds
 from BMVascularLib.studyNodes import PLANNING, ROLE, factsOf, nodesOf, roleOf, setRole, timepointOf
 from BMVascularLib.tables import addTable, setTable
@@ -263,6 +264,22 @@ def lesionMasks(lesions, only=None):
             found.append((number, name, Volume(box.array > 0, box.geometry, name)))
     if not found and only is None:
         raise InputError("no lesion is segmented", "lesions", "Choose a segmentation with lesions.")
+    return found
+
+
+def lesionShares(lesions, only=None):
+    """As :func:`lesionMasks`, with the shares of the voxels where Lesion Seeding kept them, else None.
+
+    Returns
+    -------
+    list of (int, str, Volume, Volume or None)
+        Mask and shares lie on one grid.
+    """
+    ids = segmentIds(lesions) if lesions is not None else []
+    found = []
+    for number, name, mask in lesionMasks(lesions, only):
+        kept = readShares(lesions, ids[number - 1])
+        found.append((number, name, *(kept or (mask, None))))
     return found
 
 
