@@ -13,7 +13,8 @@ import numpy as np
 import vtk
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.planning.field import crop_geometry
+from BMVascularCore.planning.field import box_around, crop_geometry
+from BMVascularCore.planning.targets import lesion_parts
 from BMVascularCore.volume import Volume
 from BMVascularLib.segments import labelGeometryOfSegment
 from BMVascularLib.volumes import geometryOfIjkToRas, ijkToRas, parentToWorld
@@ -46,6 +47,38 @@ def writeShares(segment, corner, mask, shares, geometry):
     levels = np.rint(np.clip(shares, 0.0, 1.0) * _WHOLE).astype(np.uint8)
     body = zlib.compress(levels.tobytes() + np.packbits(mask).tobytes(), 1)
     segment.SetTag(TAG, ".".join(base64.b64encode(part).decode() for part in (head.encode(), body)))
+
+
+def keepShares(node, labels, shares, segments):
+    """Keep the shares of all lesions of a label image with their segments.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+    labels, shares : BMVascularCore.volume.Volume
+        On one grid, below the transforms of the node.
+    segments : list of dict
+        ``id`` and ``label`` of each.
+    """
+    ids = {facts["label"]: facts["id"] for facts in segments}
+    everything = box_around((labels.array > 0) | (shares.array > 0))
+    if everything is None:
+        return
+    # what lies around all lesions is not looked at again for each
+    labels, shares = (_cut(volume, everything) for volume in (labels, shares))
+    values = [int(v) for v in np.unique(labels.array) if v in ids]
+    for value, part in lesion_parts(labels, values, shares):
+        mask = labels.array == value
+        start, shape = box_around(mask | (part > 0))
+        box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+        segment = node.GetSegmentation().GetSegment(ids[value])
+        writeShares(segment, start, mask[box], part[box], labels.geometry)
+
+
+def _cut(volume, box):
+    start, shape = box
+    inside = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+    return Volume(volume.array[inside], crop_geometry(volume.geometry, start, shape), volume.name)
 
 
 def readShares(node, segmentId):
