@@ -32,7 +32,7 @@ ONE_IMAGE = {
     "source": "one image",
     "reasons": ["the lesions were drawn on the planning image itself, there is nothing to fuse"],
 }
-FRAME_TAG = "0020,0052"
+FRAME_TAG, SERIES_TAG = "0020,0052", "0020,000E"
 # entries of a matrix, mm: below this nobody moved it
 _MOVED = 1e-4
 
