@@ -139,6 +139,31 @@ def requireCt(node):
         )
 
 
+def requireFrame(ct, uid, path, made, mend):
+    """What was made on another scan than the planning CT is refused; a frame that is not known cannot tell.
+
+    Parameters
+    ----------
+    ct : vtkMRMLScalarVolumeNode or None
+    uid : str or None
+        Frame of reference of the file.
+    path : path-like
+    made, mend : str
+        What was done on the other scan, and the way out.
+
+    Raises
+    ------
+    InputError
+    """
+    frame = frameOf(ct) if ct is not None else ""
+    if frame and uid and frame != uid:
+        raise InputError(
+            f"was {made} on another scan (its frame of reference is not that of the planning CT)",
+            Path(path).name,
+            mend,
+        )
+
+
 def drawnOn(lesions, ct):
     """True where lesions were drawn on the planning image itself: no fusion may move them."""
     if lesions is None or ct is None:

@@ -23,6 +23,7 @@ from BMVascularLib.planningNodes import (
     frameOf,
     lesionMasks,
     putTable,
+    requireFrame,
     structuresOfNode,
     tableOf,
 )
@@ -58,13 +59,7 @@ def importStructures(scene, path, ct, timepoint=""):
         Unreadable, another frame of reference than the CT, or nothing drawn.
     """
     found = read_structures(path)
-    frame = frameOf(ct) if ct is not None else ""
-    if frame and found.frame_of_reference_uid and frame != found.frame_of_reference_uid:
-        raise InputError(
-            "was drawn on another scan (its frame of reference is not that of the planning CT)",
-            Path(path).name,
-            "Give the structure set of this CT.",
-        )
+    requireFrame(ct, found.frame_of_reference_uid, path, "drawn", "Give the structure set of this CT.")
     drawn = [structure for structure in found.structures if not structure.empty]
     if not drawn:
         raise InputError("holds no drawn structure", Path(path).name, "Draw the organs and export again.")

@@ -9,20 +9,10 @@ from BMVascularLib.studyNodes import firstOf, nodesOf
 
 
 @pytest.fixture
-def panel(lesion_panel):
-    return lesion_panel
-
-
-@pytest.fixture
-def images(lesion_images):
-    return lesion_images
-
-
-@pytest.fixture
-def one(host, panel, small_patient):
+def one(host, lesion_panel, small_patient):
     """The second lesion of the patient, clicked."""
-    click(host, panel, seeds_of(small_patient)[1][1])
-    return panel
+    click(host, lesion_panel, seeds_of(small_patient)[1][1])
+    return lesion_panel
 
 
 def truth_ml(patient, *numbers):
@@ -52,24 +42,24 @@ def later(work):
     return timer
 
 
-def test_a_click_into_a_necrotic_core_gives_the_whole_lesion(host, panel, small_patient):
+def test_a_click_into_a_necrotic_core_gives_the_whole_lesion(host, lesion_panel, small_patient):
     truth = small_patient.timepoints[0].truth.lesions[0]
     assert truth["character"] == "ring, necrotic core" and truth["core_ml"] > 2
-    click(host, panel, truth["centre_ras_mm"])
-    row = texts(panel.ui.lesionTable)[0]
+    click(host, lesion_panel, truth["centre_ras_mm"])
+    row = texts(lesion_panel.ui.lesionTable)[0]
     assert float(row[2]) == pytest.approx(truth["volume_ml"], rel=0.1)
     enhancing, core, _ = (float(part) for part in row[4].split("/"))
     assert core == pytest.approx(truth["core_ml"], rel=0.25)
     assert enhancing == pytest.approx(truth["enhancing_ml"], rel=0.15)
     # the same from the rim
-    host.click(panel.ui.undoButton)
-    click(host, panel, seeds_of(small_patient)[0][1])
-    assert float(texts(panel.ui.lesionTable)[0][2]) == pytest.approx(float(row[2]), rel=0.05)
+    host.click(lesion_panel.ui.undoButton)
+    click(host, lesion_panel, seeds_of(small_patient)[0][1])
+    assert float(texts(lesion_panel.ui.lesionTable)[0][2]) == pytest.approx(float(row[2]), rel=0.05)
 
 
-def test_second_include_seed_placed_moved_deleted_and_undone(host, one, small_patient, images):
+def test_second_include_seed_placed_moved_deleted_and_undone(host, one, small_patient, lesion_images):
     """Two foci that a reader counts as one lesion."""
-    seeds, node = seeds_of(small_patient), images["TP1", "seeds"]
+    seeds, node = seeds_of(small_patient), lesion_images["TP1", "seeds"]
     first = listed(one)
     one.ui.clickModeCombo.currentIndex = 1
     click(host, one, seeds[2][1])
@@ -132,19 +122,19 @@ def test_deleted_and_renamed_in_the_segment_editor(host, one, small_patient):
     assert listed(one) == before
 
 
-def test_nodes_removed_while_the_panel_is_open(host, one, small_patient, images):
+def test_nodes_removed_while_the_panel_is_open(host, one, small_patient, lesion_images):
     scene, before = host.slicer.mrmlScene, listed(one)
     scene.RemoveNode(lesions(host))
     host.process(0.02)
     assert "Deleted outside this panel: L1" in one.ui.statusLabel.text and listed(one) == {}
     host.click(one.ui.undoButton)
     assert listed(one) == before
-    scene.RemoveNode(images["TP1", "seeds"])
+    scene.RemoveNode(lesion_images["TP1", "seeds"])
     host.process(0.02)
     assert "it is back" in one.ui.statusLabel.text
     assert firstOf(scene, "seeds", "TP1").GetNumberOfControlPoints() == len(seeds_of(small_patient)) + 1
     assert listed(one) == before
-    scene.RemoveNode(images["TP1", "T1c"])
+    scene.RemoveNode(lesion_images["TP1", "T1c"])
     host.process(0.02)
     assert one.ui.statusLabel.text == "The T1c was removed from the scene: its lesions stay as they are."
     assert not one.ui.placeButton.enabled and not one.ui.undoButton.enabled
@@ -155,29 +145,29 @@ def test_nodes_removed_while_the_panel_is_open(host, one, small_patient, images)
 
 
 @pytest.mark.parametrize("moment", ["preparing", "measuring", "waiting"])
-def test_a_scene_closed_during_work_stays_empty(host, panel, small_patient, moment):
+def test_a_scene_closed_during_work_stays_empty(host, lesion_panel, small_patient, moment):
     scene = host.slicer.mrmlScene
-    host.click(panel.ui.placeButton)
+    host.click(lesion_panel.ui.placeButton)
     if moment != "preparing":
         host.place(seeds_of(small_patient)[1][1])
         host.process(0.02)
-        panel.finishOutstanding()
+        lesion_panel.finishOutstanding()
     timer = later(host.clear)
     if moment == "preparing":
         host.place(seeds_of(small_patient)[1][1])
         host.process(0.05)
     else:
-        host.click(panel.ui.measureButton if moment == "measuring" else panel.ui.waitingButton)
+        host.click(lesion_panel.ui.measureButton if moment == "measuring" else lesion_panel.ui.waitingButton)
     timer.stop()
     for role in ("T1c", "lesions", "compartments", "lesionTable", "seeds"):
         assert nodesOf(scene, role) == []
-    assert panel.begun() is None and texts(panel.ui.lesionTable) == []
-    assert panel.logic._readings == {}
+    assert lesion_panel.begun() is None and texts(lesion_panel.ui.lesionTable) == []
+    assert lesion_panel.logic._readings == {}
 
 
-def test_a_slip_beside_a_click_is_one_sentence(host, one, small_patient, images):
-    before, points = listed(one), images["TP1", "seeds"].GetNumberOfControlPoints()
+def test_a_slip_beside_a_click_is_one_sentence(host, one, small_patient, lesion_images):
+    before, points = listed(one), lesion_images["TP1", "seeds"].GetNumberOfControlPoints()
     one.ui.clickModeCombo.currentIndex = 0
     click(host, one, np.add(seeds_of(small_patient)[1][1], (0.5, 0.5, 0)))
     assert "0.7 mm from the click of L1" in one.ui.statusLabel.text
-    assert listed(one) == before and images["TP1", "seeds"].GetNumberOfControlPoints() == points
+    assert listed(one) == before and lesion_images["TP1", "seeds"].GetNumberOfControlPoints() == points
