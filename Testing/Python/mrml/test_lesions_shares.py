@@ -58,7 +58,7 @@ def test_targets_of_small_lesions_are_those_of_the_command_line(scene, head, cli
         assert mine["gtv_ml"] == pytest.approx(
             reading.session.volume_ml(f"lesion_{mine['number']}"), rel=0.005
         )
-        # the margin itself: a ball of the GTV's volume, wider by it
+        # the margin itself: a ball of the GTV's volume, redrawn by it
         radius_mm = mine["diameter_mm"] / 2.0
         assert mine["ptv_ml"] == pytest.approx(ball_ml(radius_mm + PTV_MM), rel=0.03)
     # another margin of one lesion keeps to the shares
@@ -102,16 +102,18 @@ def test_shares_follow_the_transform_above_the_lesions(scene, clicked):
     assert np.array_equal(before.array, after.array)
 
 
-def test_a_redrawn_segment_has_no_shares(scene, clicked):
+@pytest.mark.parametrize("painted", [True, False])
+def test_a_redrawn_segment_has_no_shares(scene, clicked, painted):
+    """One voxel painted, or erased."""
     reading, node = clicked
     segmentation = reading.segmentation()
     corner, mask = reading.session.mask("lesion_1")
-    wider = mask.copy()
-    wider[tuple(np.argwhere(~mask)[0])] = True
-    lesionNodes.writeSegment(segmentation, "lesion_1", "L1", 1, corner, wider, reading.place.geometry)
+    redrawn = mask.copy()
+    redrawn[tuple(np.argwhere(mask != painted)[0])] = painted
+    lesionNodes.writeSegment(segmentation, "lesion_1", "L1", 1, corner, redrawn, reading.place.geometry)
     assert readShares(segmentation, "lesion_1") is None
     assert readShares(segmentation, "lesion_2") is not None
-    whole_ml = wider.sum() * reading.place.geometry.voxel_ml
+    whole_ml = redrawn.sum() * reading.place.geometry.voxel_ml
     made = rows(makeAll(scene, segmentation, node, 0.0, 1.0))
     assert made[0]["gtv_ml"] == pytest.approx(whole_ml, rel=0.02)
     # taken over as drawn, it stays without

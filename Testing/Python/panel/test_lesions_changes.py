@@ -31,13 +31,18 @@ def change(host, panel, node, event):
     panel.finishOutstanding()
 
 
-def later(work):
-    """Something that happens as soon as events are looked at: in the middle of long work."""
-    import qt
+def during(work):
+    """Something that happens in the middle of long work: once its progress dialog shows a value."""
+    from PySide6 import QtCore, QtWidgets
 
-    timer = qt.QTimer()
-    timer.setSingleShot(True)
-    timer.connect("timeout()", work)
+    def look():
+        dialogs = QtWidgets.QApplication.topLevelWidgets()
+        if any(isinstance(each, QtWidgets.QProgressDialog) and each.value() >= 1 for each in dialogs):
+            timer.stop()
+            work()
+
+    timer = QtCore.QTimer()
+    timer.timeout.connect(look)
     timer.start(0)
     return timer
 
@@ -152,13 +157,15 @@ def test_a_scene_closed_during_work_stays_empty(host, lesion_panel, small_patien
         host.place(seeds_of(small_patient)[1][1])
         host.process(0.02)
         lesion_panel.finishOutstanding()
-    timer = later(host.clear)
+    done = []
+    timer = during(lambda: done.append(host.clear()))
     if moment == "preparing":
         host.place(seeds_of(small_patient)[1][1])
         host.process(0.05)
     else:
         host.click(lesion_panel.ui.measureButton if moment == "measuring" else lesion_panel.ui.waitingButton)
     timer.stop()
+    assert len(done) == 1
     for role in ("T1c", "lesions", "compartments", "lesionTable", "seeds"):
         assert nodesOf(scene, role) == []
     assert lesion_panel.begun() is None and texts(lesion_panel.ui.lesionTable) == []
