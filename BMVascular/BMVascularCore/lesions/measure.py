@@ -37,6 +37,7 @@ COLUMNS = (
     "centre_a_mm",
     "centre_s_mm",
     "side",
+    "distance_to_midline_mm",
     "depth_below_head_surface_mm",
     "distance_to_cortex_mm",
     "distance_to_ventricle_mm",
