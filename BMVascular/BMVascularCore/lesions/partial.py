@@ -51,3 +51,54 @@ def mixed_voxels(ready, grid, corner_kji, fraction, inside, outside):
     share = np.where(body[edge], share, np.minimum(share, 0.45))
     shares[edge] = share
     return tuple(int(v) for v in low), wide, shares if shares.any() else wide
+
+
+def full_height(ready, grid, corner_kji, fraction, outside):
+    """How much brighter than its surroundings a lesion is of which no voxel holds nothing else.
+
+    Slices that lie side by side show all of its brightness, spread along their normal only. So within the
+    slices its second moment is that of the lesion, a fifth of the squared radius of a ball; and the ball's
+    volume divides the sum of brightness.
+
+    Parameters
+    ----------
+    ready : Prepared
+    grid : WorkGrid
+        Of ``outside``.
+    corner_kji : tuple of int
+    fraction : ndarray, shape (k, j, i)
+        Shares by the boundary's geometry.
+    outside : ndarray
+        Local intensity of the surroundings.
+
+    Returns
+    -------
+    float
+        No less than that of its brightest voxels.
+    """
+    spacing = np.asarray(ready.t1c.geometry.spacing_kji_mm)
+    across = int(np.argmax(spacing))
+    size = np.asarray(ready.t1c.geometry.shape)
+    low = np.maximum(0, np.asarray(corner_kji) - 2)
+    high = np.minimum(size, np.add(corner_kji, fraction.shape) + 2)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    body = np.zeros(high - low, dtype=bool)
+    body[tuple(slice(c - a, c - a + n) for c, a, n in zip(corner_kji, low, fraction.shape, strict=True))] = (
+        fraction > 0.02
+    )
+    index = np.argwhere(shapes.dilated(body))
+    at = np.rint(grid.index_of(index + low)).astype(int)
+    at = tuple(np.clip(at, 0, np.asarray(grid.shape) - 1).T)
+    extra = np.maximum(ready.t1c.array[box][tuple(index.T)] - outside[at] - ready.noise, 0.0)
+    if not extra.any():
+        return ready.noise
+    inside = np.sort(extra[body[tuple(index.T)]])
+    brightest = float(inside[-max(3, len(inside) // 10) :].mean())
+    middle = (index * extra[:, None]).sum(0) / extra.sum()
+    spread = (((index - middle) * spacing) ** 2 * extra[:, None]).sum(0) / extra.sum() - spacing**2 / 12.0
+    radius = np.sqrt(5.0 * max(float(np.delete(spread, across).mean()), 1e-3))
+    volume = 4.0 / 3.0 * np.pi * radius**3
+    height = float(extra.sum()) * float(np.prod(spacing)) / volume
+    # at worst two slices meet in the middle of the ball, and each holds half of it
+    least_filled = float(np.clip(radius / spacing[across], 0.25, 1.0))
+    return float(np.clip(height, brightest, brightest / least_filled))

@@ -327,10 +327,12 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     shares = None
     size_mm, slice_mm = shapes.diameter_mm(mask, spacing), max(ready.t1c.geometry.spacing_mm)
     whole_slice = slice_mm <= _THIN_MM or size_mm >= _SLICES_FOR_A_WHOLE_ONE * slice_mm
-    if size_mm < _RESOLVED_VOXELS * slice_mm and whole_slice:
+    if size_mm < _RESOLVED_VOXELS * slice_mm:
         inside = outside + (level - outside) / share
+        if not whole_slice:
+            inside = outside + partial.full_height(ready, grid, corner, fraction, outside)
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
-        if not thick:
+        if not thick or not whole_slice:
             fraction, shares = shares, None
     depth_in = mask & (image > level)
     high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
