@@ -9,6 +9,8 @@ import numpy as np
 
 from BMVascularCore.lesions import shapes
 
+_DEEP_VOXELS = 12
+
 
 def mixed_voxels(ready, grid, corner_kji, fraction, inside, outside):
     """Shares of the edge voxels from the intensity, those inside as they are.
@@ -102,3 +104,23 @@ def full_height(ready, grid, corner_kji, fraction, outside):
     # at worst two slices meet in the middle of the ball, and each holds half of it
     least_filled = float(np.clip(radius / spacing[across], 0.25, 1.0))
     return float(np.clip(height, brightest, brightest / least_filled))
+
+
+def deep_height(ready, grid, corner_kji, fraction, outside):
+    """How much brighter than its surroundings the deep voxels of a lesion are, which hold nothing else (median).
+
+    Parameters
+    ----------
+    As of :func:`full_height`.
+
+    Returns
+    -------
+    float
+        0 where too few voxels are deep.
+    """
+    deep = np.argwhere(shapes.eroded(fraction > 0.98)) + corner_kji
+    if len(deep) < _DEEP_VOXELS:
+        return 0.0
+    at = np.rint(grid.index_of(deep)).astype(int)
+    at = tuple(np.clip(at, 0, np.asarray(grid.shape) - 1).T)
+    return float(np.median(ready.t1c.array[tuple(deep.T)] - outside[at]))

@@ -331,8 +331,11 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         inside = outside + (level - outside) / share
         if not whole_slice:
             inside = outside + partial.full_height(ready, grid, corner, fraction, outside)
+        elif thick:
+            inside = np.maximum(inside, outside + partial.deep_height(ready, grid, corner, fraction, outside))
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
-        if not thick or not whole_slice:
+        # below that a visible blur is most of what could be outlined; readers outline what they see of larger ones
+        if not thick or size_mm < _SLICES_TO_MEASURE * slice_mm:
             fraction, shares = shares, None
     depth_in = mask & (image > level)
     high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
