@@ -109,6 +109,9 @@ def full_height(ready, grid, corner_kji, fraction, outside):
 def deep_height(ready, grid, corner_kji, fraction, outside):
     """How much brighter than its surroundings the deep voxels of a lesion are, which hold nothing else (median).
 
+    Where no slice has lesion on both sides, the deep voxels of the brightest slice: of a lesion of two slices
+    and more one is full.
+
     Parameters
     ----------
     As of :func:`full_height`.
@@ -118,9 +121,22 @@ def deep_height(ready, grid, corner_kji, fraction, outside):
     float
         0 where too few voxels are deep.
     """
-    deep = np.argwhere(shapes.eroded(fraction > 0.98)) + corner_kji
-    if len(deep) < _DEEP_VOXELS:
-        return 0.0
-    at = np.rint(grid.index_of(deep)).astype(int)
-    at = tuple(np.clip(at, 0, np.asarray(grid.shape) - 1).T)
-    return float(np.median(ready.t1c.array[tuple(deep.T)] - outside[at]))
+    across = int(np.argmax(ready.t1c.geometry.spacing_kji_mm))
+    full = np.moveaxis(fraction > 0.98, across, 0)
+    heights = []
+    for kept in (shapes.eroded(full), *(_only(full, n) for n in range(len(full)))):
+        deep = np.argwhere(np.moveaxis(kept, 0, across)) + corner_kji
+        if len(deep) >= _DEEP_VOXELS:
+            at = np.rint(grid.index_of(deep)).astype(int)
+            at = tuple(np.clip(at, 0, np.asarray(grid.shape) - 1).T)
+            heights.append(float(np.percentile(ready.t1c.array[tuple(deep.T)] - outside[at], 30)))
+            if len(heights) == 1 and kept.any(axis=(1, 2)).sum() > 1:
+                break
+    return max(heights, default=0.0)
+
+
+def _only(full, number):
+    """One slice without its border."""
+    out = np.zeros_like(full)
+    out[number] = shapes.eroded(np.stack([full[number]] * 3))[1]
+    return out

@@ -329,10 +329,10 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     whole_slice = slice_mm <= _THIN_MM or size_mm >= _SLICES_FOR_A_WHOLE_ONE * slice_mm
     if size_mm < _RESOLVED_VOXELS * slice_mm:
         inside = outside + (level - outside) / share
-        if not whole_slice:
-            inside = outside + partial.full_height(ready, grid, corner, fraction, outside)
-        elif thick:
-            inside = np.maximum(inside, outside + partial.deep_height(ready, grid, corner, fraction, outside))
+        if thick or not whole_slice:
+            few = size_mm < _SLICES_TO_MEASURE * slice_mm
+            height = (partial.full_height if few else partial.deep_height)(ready, grid, corner, fraction, outside)
+            inside = outside + height if few else np.maximum(inside, outside + height)
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
         # below that a visible blur is most of what could be outlined; readers outline what they see of larger ones
         if not thick or size_mm < _SLICES_TO_MEASURE * slice_mm:
