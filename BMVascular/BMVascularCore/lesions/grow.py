@@ -24,8 +24,6 @@ _ALL_AROUND = 0.91
 # share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
 # hull that such a body fills
 _EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.92
-# a region whose most frequent intensity is so many times that of a wider one is filled by a mass
-_FILLED = 1.25
 # surroundings (within so many mm) that are so far up to the brightest enhance themselves; boundary of the whole
 # that is this much blunter than the part's is none
 _AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.2, 0.4
@@ -88,7 +86,7 @@ def tissue_level(ready, values):
     float
     """
     near = background_level(values, ready.level)
-    return near if ready.tissue is None or near <= _FILLED * ready.tissue else ready.tissue
+    return near if ready.tissue is None or near <= ready.mass_level * ready.tissue else ready.tissue
 
 
 def full_edge(background, noise):

@@ -33,6 +33,8 @@ class Prepared:
     warnings : list of str
     tissue : float or None
         Level of unenhanced tissue in a wide region around the click at hand.
+    mass_level : float
+        A mass fills the near region where its level is so many times that of the wide one.
     """
 
     t1c: Volume
@@ -45,6 +47,7 @@ class Prepared:
     warnings: list
     reach: np.ndarray | None = None
     tissue: float | None = None
+    mass_level: float = 1.25
     _known: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self):

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, partial, refine, shapes, star, steady
+from BMVascularCore.lesions import before, grow, partial, refine, shapes, star, steady
 from BMVascularCore.lesions.closed import closed_instead
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.grid import WorkGrid, WorkGridView, grid_around, touches_edge, views
@@ -150,7 +150,7 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
             parts.append(part)
     if not parts:
         return reason
-    return _seen_before_contrast(ready, _without(_united(parts), include, exclude, geometry))
+    return before.with_t1(ready, _without(_united(parts), include, exclude, geometry))
 
 
 def _from_click(ready, name, label, point, max_radius_mm):
@@ -159,43 +159,33 @@ def _from_click(ready, name, label, point, max_radius_mm):
     beyond = not ready.reach[tuple(at)]
     if beyond:
         ready = replace(ready, reach=ready.head)
-    grid = grid_around(ready, [point], *_WIDE)
-    image, allowed = views(ready, grid)
-    ready = replace(ready, tissue=grow.background_level(image[allowed & (image > 0)], ready.level))
-    lesion = steady.steadied(
-        ready,
-        point,
-        _from_place(ready, name, label, point, max_radius_mm),
-        lambda place: _from_place(ready, name, label, place, max_radius_mm),
-    )
+    lesion = _steadied(ready, name, label, point, max_radius_mm)
+    if isinstance(lesion, str) and ready.t1 is not None and not beyond and before.may_enhance(ready, point):
+        shown = _steadied(before.enhancement(ready), name, label, point, max_radius_mm)
+        lesion = before.shown_by_t1(ready, shown) or lesion
     if beyond and not isinstance(lesion, str):
         lesion.reasons.append("outside the brain: scalp, skull, muscle or orbit")
         lesion.confidence = "low"
     return lesion
 
 
+def _steadied(ready, name, label, point, max_radius_mm):
+    """Lesion, or the reason for none, of one click on one image."""
+    grid = grid_around(ready, [point], *_WIDE)
+    image, allowed = views(ready, grid)
+    ready = replace(ready, tissue=grow.background_level(image[allowed & (image > 0)], ready.level))
+    return steady.steadied(
+        ready,
+        point,
+        _from_place(ready, name, label, point, max_radius_mm),
+        lambda place: _from_place(ready, name, label, place, max_radius_mm),
+    )
+
+
 def _from_place(ready, name, label, point, max_radius_mm):
     """Lesion, or the reason for none, of one image index."""
     coarse = _coarse(ready, [point], max_radius_mm)
     return coarse if isinstance(coarse, str) else _fine(ready, name, label, *coarse, [point], max_radius_mm)
-
-
-def _seen_before_contrast(ready, lesion):
-    """Flag a lesion that T1 shows as bright before contrast: blood, fat or plain white matter."""
-    inside = lesion.fraction >= 0.5
-    if ready.t1 is None or not inside.any():
-        return lesion
-    before = ready.t1.array[lesion.window]
-    around = (ready.head[lesion.window] & (lesion.fraction < 0.05)) & (before > 0.3 * ready.level)
-    good = inside & (before > 0.05 * ready.level)
-    if not good.any() or around.sum() < 20:
-        return lesion
-    image = ready.t1c.array[lesion.window]
-    gain = float(np.median(image[good] / before[good]))
-    if gain < float(np.median(image[around] / before[around])) + 0.08:
-        lesion.reasons.append("as bright on T1 before contrast: blood, fat or no enhancement")
-        lesion.confidence = "low"
-    return lesion
 
 
 def _without(lesion, include, exclude, geometry):
@@ -331,7 +321,9 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
         inside = outside + (level - outside) / share
         if thick or not whole_slice:
             few = size_mm < _SLICES_TO_MEASURE * slice_mm
-            height = (partial.full_height if few else partial.deep_height)(ready, grid, corner, fraction, outside)
+            height = (partial.full_height if few else partial.deep_height)(
+                ready, grid, corner, fraction, outside
+            )
             inside = outside + height if few else np.maximum(inside, outside + height)
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
         # below that a visible blur is most of what could be outlined; readers outline what they see of larger ones
