@@ -12,13 +12,15 @@ _COMPACT, _SPECK_ML = 0.72, 0.25
 # and when to look no further
 _BETTER, _GOOD, _SURE = 0.12, 0.68, 0.7
 _REACHES_MM = (8.0, 13.0, 20.0, 30.0)
-# hollow bodies: grids (reach and spacing, mm), thresholds as shares of the brightest above background, share of
-# directions in which a core meets its rim, share of the body that is dull, how good it must be, how much
-# larger than what it takes the place of; the rim's depth, and its least level as a share of the
-# brightest; how many times more what takes the place of a compact piece must grow
-_HOLLOW_GRIDS, _HOLLOW_LEVELS = ((20.0, 1.0), (42.0, 1.8)), (0.7, 0.55, 0.4, 0.3)
-_RIM_MM, _RIM_LEVEL, _KNOT = 4.0, 0.5, 2.0
-_SURROUNDED, _DULL, _HOLLOW_GOOD, _HOLLOW_GROWS = 0.75, 0.1, 0.5, 1.5
+# hollow bodies: grids (reach and spacing, mm), thresholds as shares of the brightest above background, shares of
+# directions in which a core meets its rim: at first, and where nothing comes of that
+_HOLLOW_GRIDS, _HOLLOW_LEVELS = ((20.0, 1.0), (42.0, 1.8)), (0.7, 0.55, 0.4, 0.3, 0.22)
+_SURROUNDED, _HARDLY = 0.75, 0.65
+# depth of the rim, and its least level as a share of the brightest
+_RIM_MM, _RIM_LEVEL = 4.0, 0.5
+# share of the body that is dull, how good it must be, how much larger than what it takes the place of, and how
+# much larger again where that is compact
+_DULL, _HOLLOW_GOOD, _HOLLOW_GROWS, _KNOT = 0.1, 0.5, 1.5, 2.0
 
 
 def closed_instead(ready, point, result, max_radius_mm):
@@ -30,7 +32,7 @@ def closed_instead(ready, point, result, max_radius_mm):
         old_ml = found.mask.sum() * coarse.spacing_mm**3 / 1000
         compact = shapes.solidity(found.mask) >= _COMPACT
         if compact and old_ml > _SPECK_ML:
-            return _hollow_instead(ready, point, result, _KNOT * old_ml, max_radius_mm)
+            return _hollow_instead(ready, point, result, _KNOT * old_ml, max_radius_mm, (_SURROUNDED,))
         trials, least = _trials(ready, point, coarse, found, compact)
     best = None
     for start, reach in trials:
@@ -48,12 +50,15 @@ def closed_instead(ready, point, result, max_radius_mm):
     return _as_found(ready, result, best)
 
 
-def _hollow_instead(ready, point, result, old_ml, max_radius_mm):
+def _hollow_instead(ready, point, result, old_ml, max_radius_mm, needs=(_SURROUNDED, _HARDLY)):
     """A core with the rim around it in place of a piece of that rim, or of nothing at a click in the core."""
     best = None
-    for trial in _hollow_bodies(ready, point, max_radius_mm):
-        if trial[0] > (_HOLLOW_GOOD if best is None else best[0]) and trial[4] >= _HOLLOW_GROWS * old_ml:
-            best = trial
+    for need in needs:
+        for trial in _hollow_bodies(ready, point, max_radius_mm, need):
+            if trial[0] > (_HOLLOW_GOOD if best is None else best[0]) and trial[4] >= _HOLLOW_GROWS * old_ml:
+                best = trial
+        if best is not None:
+            break
     if best is None:
         return result
     if result is not None:
@@ -64,8 +69,11 @@ def _hollow_instead(ready, point, result, old_ml, max_radius_mm):
     return _as_found(ready, result, best)
 
 
-def _hollow_bodies(ready, point, max_radius_mm):
-    """Merit, grid, body, background and volume of what bright tissue surrounds, and of that tissue."""
+def _hollow_bodies(ready, point, max_radius_mm, need):
+    """Merit, grid, body, background and volume of what bright tissue surrounds, and of that tissue.
+
+    From a core its rim is met in the share ``need`` of all directions.
+    """
     for reach_mm, spacing in _HOLLOW_GRIDS:
         grid = grid_around(ready, [point], reach_mm, spacing)
         image, allowed = views(ready, grid)
@@ -79,7 +87,7 @@ def _hollow_bodies(ready, point, max_radius_mm):
             bright = allowed & (image > background + share * (top - background))
             if not bright.any():
                 continue
-            whole = shapes.enclosed(bright, max_radius_mm, spacing, _SURROUNDED) & allowed
+            whole = shapes.enclosed(bright, max_radius_mm, spacing, need) & allowed
             piece = shapes.piece_at(whole, local, 3.0 / spacing)
             body = None if piece is None else grow.tidy(piece, local, spacing, max_radius_mm, 3.0 / spacing)
             if body is None or touches_edge(body) or (body & bright).sum() > (1.0 - _DULL) * body.sum():
