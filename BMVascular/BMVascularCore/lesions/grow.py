@@ -26,7 +26,7 @@ _ALL_AROUND = 0.91
 _EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.92
 # surroundings (within so many mm) that are so far up to the brightest enhance themselves; boundary of the whole
 # that is this much blunter than the part's is none
-_AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.2, 0.4
+_AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.15, 0.4
 # growth from one threshold to the next that is sudden, and how much less of its hull a leak fills
 _SUDDEN, _SHAPE_LOST = 2.2, 0.2
 # voxels of a part below which it has no shape to lose; then what fills less of its hull has run into something
