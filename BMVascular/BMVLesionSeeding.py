@@ -108,6 +108,8 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         self.candidates, self.followUp = CandidateSection(self), FollowUpSection(self)
         self._clicking = self._timer(self.clicks.onClicksChanged)
         self._settling = self._timer(self.onSettle)
+        self._removing = self._timer(self.onNodesRemoved)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.ui.measureButton.connect("clicked(bool)", self.onMeasureAll)
         self.ui.compartmentsLabel.text = compartmentLegend()
         self.ui.outlinesCheck.connect("toggled(bool)", self.onOutlines)
@@ -166,10 +168,22 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
         self.logic.forget()
         PanelLifeCycle.onSceneEndImport(self, caller, event)
 
+    def onNodeRemoved(self, caller, event):
+        """Something was removed from the scene: look once that is done."""
+        if self._parameterNode is not None and not self._removing.isActive():
+            self._removing.start(0)
+
+    def onNodesRemoved(self):
+        """Whether it belonged to this reading."""
+        if self.begun() is not None:
+            self.takeBack()
+        self.refresh()
+
     def setParameterNode(self, node):
         if node is None:
             self._clicking.stop()
             self._settling.stop()
+            self._removing.stop()
             self.clicks.release()
         PanelLifeCycle.setParameterNode(self, node)
 
@@ -239,6 +253,8 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
 
     def changed(self):
         """After a change: show the table; compartments and measures follow in a moment."""
+        if self._parameterNode is None:
+            return
         self.clicks.remember()
         self.lesions.fill()
         begun = self.begun()
@@ -275,14 +291,19 @@ class BMVLesionSeedingWidget(PanelLifeCycle, ScriptedLoadableModuleWidget, VTKOb
             self.logic.showOutlines(self.timepoint(), shown)
 
     def takeBack(self):
-        """Take over what was edited elsewhere while the panel was closed."""
+        """Take over what was changed outside this panel: in the Segment Editor, Markups or Data module."""
+        lost = self.logic.dropOrphans()
+        if self.timepoint() in lost:
+            self.ui.placeWidget.setPlaceModeEnabled(False)
+            self.say(_("The T1c was removed from the scene: its lesions stay as they are."), problem=True)
         begun = self.begun()
         if begun is None:
             return
         with self.errorsSaid():
-            names = begun.takeBack()
-            if names:
-                self.say(_("Taken over from the Segment Editor: {names}.").format(names=", ".join(names)))
+            said = begun.takeBack(self._parameterNode.maxRadius_mm)
+            if said:
+                self.say(" ".join(said))
+                self.clicks.refresh()
         self.changed()
 
 
@@ -316,6 +337,13 @@ class BMVLesionSeedingLogic(ScriptedLoadableModuleLogic):
         """Let go of everything that belongs to a scene that closes."""
         self._readings = {}
 
+    def dropOrphans(self):
+        """Let go of readings whose T1c is no longer in the scene; returns their time points."""
+        lost = [key for key, reading in self._readings.items() if reading.t1c.GetScene() is None]
+        for key in lost:
+            del self._readings[key]
+        return lost
+
     def peek(self, timepoint):
         """The reading of a time point when it has begun, else None."""
         return self._readings.get(timepoint)
@@ -346,7 +374,7 @@ class BMVLesionSeedingLogic(ScriptedLoadableModuleLogic):
         if known is not None and known.isCurrent(images):
             return known
         found = LesionReading(slicer.mrmlScene, timepoint, images)
-        found.begin(progress or silent)
+        found.begin(progress or silent, known)
         self._readings[timepoint] = found
         return found
 
@@ -406,25 +434,15 @@ class BMVLesionSeedingLogic(ScriptedLoadableModuleLogic):
 
     def showOutlines(self, timepoint, shown):
         """Show or hide lesions and compartments in the slice views; 3D stays."""
-        from BMVascularLib import lesionNodes, studyNodes
+        from BMVascularLib import lesionNodes
 
-        for role in (lesionNodes.LESIONS, lesionNodes.COMPARTMENT_ROLE):
-            node = studyNodes.firstOf(slicer.mrmlScene, role, timepoint)
-            if node is not None and node.GetDisplayNode() is not None:
-                node.GetDisplayNode().SetVisibility2D(shown)
+        lesionNodes.showOutlines(slicer.mrmlScene, timepoint, shown)
 
     def showCompartments3D(self, timepoint, shown):
         """Make or remove the surfaces of the compartments."""
-        from BMVascularLib import lesionNodes, studyNodes
+        from BMVascularLib import lesionNodes
 
-        node = studyNodes.firstOf(slicer.mrmlScene, lesionNodes.COMPARTMENT_ROLE, timepoint)
-        if node is None or node.GetSegmentation().ContainsRepresentation("Closed surface") == shown:
-            return
-        if shown:
-            node.CreateClosedSurfaceRepresentation()
-            node.GetDisplayNode().SetOpacity3D(0.5)
-        else:
-            node.RemoveClosedSurfaceRepresentation()
+        lesionNodes.showCompartments3D(slicer.mrmlScene, timepoint, shown)
 
 
 class BMVLesionSeedingTest(ScriptedLoadableModuleTest):

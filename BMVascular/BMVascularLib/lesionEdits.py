@@ -1,11 +1,10 @@
-"""Changes to lesions other than clicks: delete, rename, split, review, take over from an editor."""
+"""Changes to lesions other than clicks: delete, rename, split, review."""
 
 import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
-from BMVascularLib import lesionNodes, studyNodes
-from BMVascularLib.segments import segmentIds, setReviewState
+from BMVascularLib.segments import setReviewState
 
 EXCLUDE = "exclude"
 
@@ -106,7 +105,7 @@ class LesionEdits:
         return ids
 
     def _newNameNow(self):
-        self.known = self._clicks()
+        self.known = self._knownNow()
         return self._newName()
 
     def _addClickInside(self, lesionId, name, mask, corner):
@@ -122,45 +121,3 @@ class LesionEdits:
         with self._step("review"):
             setReviewState(self.segment(lesionId), state)
             self.publishTable()
-
-    def takeBack(self):
-        """Take over what the Segment Editor changed; returns the names of the lesions it changed."""
-        node = studyNodes.firstOf(self.scene, lesionNodes.LESIONS, self.timepoint)
-        if node is None:
-            return []
-        present = segmentIds(node)
-        gone = [key for key in self.session.entries if key not in present]
-        touched = [key for key in present if lesionNodes.stampOfSegment(node, key) != self.stamps.get(key)]
-        drawn = {}
-        for lesionId in touched:
-            corner, mask = lesionNodes.maskOfSegment(node, lesionId, self.place)
-            if mask.any() and self._differs(lesionId, corner, mask):
-                drawn[lesionId] = corner, mask
-            self.stamps[lesionId] = lesionNodes.stampOfSegment(node, lesionId)
-        if not gone and not drawn:
-            return []
-        names = [self.session.entries[key].name for key in gone]
-        with self._step("editing"):
-            for lesionId in gone:
-                self._forget(lesionId)
-                for pointId in [key for key, c in self._clicks().items() if c.lesionId == lesionId]:
-                    self._takeAway(pointId)
-            for lesionId, (corner, mask) in drawn.items():
-                names.append(self._takeDrawn(node, lesionId, corner, mask))
-        return names
-
-    def _takeDrawn(self, node, lesionId, corner, mask):
-        taken = [e.name for key, e in self.session.entries.items() if key != lesionId]
-        segment = node.GetSegmentation().GetSegment(lesionId)
-        name = self._freeName(segment.GetName(), taken)
-        if not self._seedsOf(lesionId, name):
-            self._addClickInside(lesionId, name, mask, corner)
-        self._write(self.session.draw(lesionId, name, mask, corner, self._seedsOf(lesionId, name)))
-        return name
-
-    def _differs(self, lesionId, corner, mask):
-        if lesionId not in self.session.entries:
-            return True
-        whole = np.zeros(self.place.geometry.shape, bool)
-        whole[tuple(slice(c, c + n) for c, n in zip(corner, mask.shape, strict=True))] = mask
-        return bool((whole != (self.session.labels.array == self.session.entries[lesionId].label)).any())

@@ -251,6 +251,26 @@ def showTimepoint(scene, timepoint):
                 node.GetDisplayNode().SetVisibility(int(studyNodes.timepointOf(node) == timepoint))
 
 
+def showOutlines(scene, timepoint, shown):
+    """Show or hide lesions and compartments of a time point in the slice views; 3D stays."""
+    for role in (LESIONS, COMPARTMENT_ROLE):
+        node = studyNodes.firstOf(scene, role, timepoint)
+        if node is not None and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility2D(shown)
+
+
+def showCompartments3D(scene, timepoint, shown):
+    """Make or remove the surfaces of the compartments of a time point."""
+    node = studyNodes.firstOf(scene, COMPARTMENT_ROLE, timepoint)
+    if node is None or node.GetSegmentation().ContainsRepresentation("Closed surface") == shown:
+        return
+    if shown:
+        node.CreateClosedSurfaceRepresentation()
+        node.GetDisplayNode().SetOpacity3D(0.5)
+    else:
+        node.RemoveClosedSurfaceRepresentation()
+
+
 def handOver(scene, segmentationNode, segmentId, t1cNode):
     """Choose segmentation, segment and image in Slicer's Segment Editor."""
     editor = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from BMVascularCore.errors import BMVascularError, InputError
-from BMVascularCore.lesions import Seed, prepare
+from BMVascularCore.lesions import prepare
 from BMVascularCore.lesions.same_head import refuse_ct
+from BMVascularCore.planning.field import box_start
 from BMVascularCore.progress import silent
 from BMVascularLib import lesionNodes, studyNodes
-from BMVascularLib.lesionEdits import EXCLUDE, LesionEdits
+from BMVascularLib.lesionClicks import LesionClicks
+from BMVascularLib.lesionEdits import LesionEdits
+from BMVascularLib.lesionOutside import LesionOutside
 from BMVascularLib.lesionSession import LesionSession
-from BMVascularLib.seeds import clicksOf, linkSeed, waitingOf
+from BMVascularLib.lesionShares import readShares, writeShares
 from BMVascularLib.segments import reviewState, segmentIds, setReviewState
 from BMVascularLib.tables import rowsOfTable, setTable
 
-NEW, INCLUDE = "new", "include"
 # states share what did not change, so that a step costs little
 _MOST_UNDO = 300
 
@@ -35,7 +37,7 @@ class Step:
     text: str
 
 
-class LesionReading(LesionEdits):
+class LesionReading(LesionClicks, LesionEdits, LesionOutside):
     """Clicks to lesions on the images of one time point.
 
     Parameters
@@ -61,6 +63,8 @@ class LesionReading(LesionEdits):
         self.place = lesionNodes.Place(self.t1c)
         self.session = self.seeds = None
         self.known, self.aliases, self.steps, self.stamps = {}, {}, [], {}
+        # points that came together with the one that is worked on
+        self._pending = set()
         self.warnings = []
 
     # -- beginning
@@ -73,8 +77,14 @@ class LesionReading(LesionEdits):
     def _stamp(images):
         return lesionNodes.stampOf(images.get(role) for role in lesionNodes.IMAGE_ROLES)
 
-    def begin(self, progress=silent):
+    def begin(self, progress=silent, earlier=None):
         """Prepare the images, and take up what the scene holds of this time point.
+
+        Parameters
+        ----------
+        progress : callable, optional
+        earlier : LesionReading, optional
+            With other companions of the same T1c: its lesions and *Undo* go on.
 
         Raises
         ------
@@ -95,7 +105,12 @@ class LesionReading(LesionEdits):
         self.session = LesionSession(ready)
         if not studyNodes.roleOf(self.t1c):
             studyNodes.setRole(self.t1c, "T1c", self.timepoint, "chosen in Lesion Seeding")
-        self._takeUp()
+        if earlier is None or earlier.stamp[0] != self.stamp[0]:
+            self._takeUp()
+            return
+        self.session.restore(earlier.session.state())
+        for name in ("seeds", "known", "aliases", "steps", "stamps"):
+            setattr(self, name, getattr(earlier, name))
 
     def _takeUp(self):
         node = studyNodes.firstOf(self.scene, lesionNodes.LESIONS, self.timepoint)
@@ -111,12 +126,22 @@ class LesionReading(LesionEdits):
                 continue
             edited = lesionNodes.tagOf(segment, lesionNodes.EDITED) == "1"
             name = self._freeName(segment.GetName(), [entry[0] for entry in masks.values()])
-            masks[lesionId] = (name, corner, mask, self._seedsOf(lesionId, name), edited)
+            corner, mask, shares = self._withShares(node, lesionId, corner, mask)
+            masks[lesionId] = (name, corner, mask, self._seedsOf(lesionId, name), edited, shares)
             self.stamps[lesionId] = lesionNodes.stampOfSegment(node, lesionId)
         codes = lesionNodes.readCompartments(self.scene, self.timepoint, self.place)
         table = studyNodes.firstOf(self.scene, lesionNodes.TABLE, self.timepoint)
         rows = {} if table is None else {row.pop("segment_id"): row for row in rowsOfTable(table)}
         self.session.adopt(masks, rows, codes)
+
+    def _withShares(self, node, lesionId, corner, mask):
+        """First voxel, mask and shares of a segment on the grid of the T1c; no shares where they fit no more."""
+        kept = readShares(node, lesionId)
+        if kept is None:
+            return corner, mask, None
+        inside, shares = kept
+        start = box_start(self.place.here(inside.geometry, inside.name), self.place.geometry)
+        return (corner, mask, None) if start is None else (start, inside.array, shares.array)
 
     @staticmethod
     def _freeName(name, taken):
@@ -125,110 +150,7 @@ class LesionReading(LesionEdits):
             free, number = f"{name} ({number})", number + 1
         return free
 
-    # -- clicks
-
-    def seedNode(self):
-        """The point list, made where there is none."""
-        if self.seeds is None or self.seeds.GetScene() is None:
-            self.seeds = lesionNodes.seedNode(self.scene, self.timepoint, self.t1c)
-        return self.seeds
-
-    def _clicks(self):
-        return {} if self.seeds is None else clicksOf(self.seeds)
-
-    def waiting(self):
-        """Ids of points that have no lesion yet (they came with the study)."""
-        return waitingOf(self._clicks())
-
-    def _seedsOf(self, lesionId, name, clicks=None):
-        clicks = self._clicks() if clicks is None else clicks
-        return [
-            Seed(name, self.place.lpsOfWorld(c.ras), EXCLUDE if c.description == EXCLUDE else INCLUDE)
-            for c in clicks.values()
-            if c.lesionId == lesionId
-        ]
-
-    def sync(self, mode=NEW, selected=None, maxRadius_mm=30.0):
-        """Bring lesions up to date with points that were placed, moved or removed.
-
-        Parameters
-        ----------
-        mode : {"new", "include", "exclude"}
-            What a new point does: its own lesion, or more or less of the selected one.
-        selected : str, optional
-            Id of the selected lesion.
-        maxRadius_mm : float
-
-        Returns
-        -------
-        lesionId : str or None
-            The lesion of the last change.
-        message : str
-            One sentence: what came of it.
-
-        Raises
-        ------
-        InputError
-            A click without a lesion: its point was taken away or put back, nothing else changed.
-        """
-        self.seedNode()
-        now, lesionId, message = self._clicks(), None, ""
-        for pointId in [key for key in self.known if key not in now]:
-            lesionId, message = self._removed(pointId, maxRadius_mm)
-        for pointId in [key for key in now if key in self.known]:
-            before = self.known[pointId]
-            if np.abs(np.subtract(before.ras, now[pointId].ras)).max() > 1e-3:
-                lesionId, message = self._moved(pointId, before, maxRadius_mm)
-        for pointId in [key for key in now if key not in self.known]:
-            lesionId, message = self._placed(pointId, mode, selected, maxRadius_mm)
-        return lesionId, message
-
-    def _placed(self, pointId, mode, selected, maxRadius_mm):
-        with self._step("click"):
-            return self._grown(pointId, mode, selected, maxRadius_mm)
-
-    def _grown(self, pointId, mode, selected, maxRadius_mm):
-        if mode != NEW and selected not in self.session.entries:
-            raise InputError(
-                "no lesion is selected", "include or exclude click", "Select one in the table first."
-            )
-        isNew = mode == NEW
-        lesionId = self._newId() if isNew else selected
-        name = self._newName() if isNew else self.session.entries[selected].name
-        inside = self.session.lesionAt(self.place.lpsOfWorld(self._clicks()[pointId].ras))
-        self._describe(pointId, name, EXCLUDE if mode == EXCLUDE else "", lesionId)
-        changed = self._grow(lesionId, name, maxRadius_mm)
-        self._write(changed)
-        if isNew and inside is not None and inside in changed:
-            other = self.session.entries[inside].name
-            return lesionId, f"{name} was divided from {other}: look at the border between them."
-        return lesionId, self._sentence(lesionId)
-
-    def _grow(self, lesionId, name, maxRadius_mm):
-        return self.session.grow(lesionId, name, self._seedsOf(lesionId, name), maxRadius_mm)
-
-    def _moved(self, pointId, before, maxRadius_mm):
-        lesionId = before.lesionId
-        if lesionId not in self.session.entries:
-            self.known = self._clicks()
-            return None, ""
-        with self._step("move"):
-            self._write(self._grow(lesionId, self.session.entries[lesionId].name, maxRadius_mm))
-        return lesionId, self._sentence(lesionId)
-
-    def _removed(self, pointId, maxRadius_mm):
-        lesionId = self.known[pointId].lesionId
-        if lesionId not in self.session.entries:
-            self.known = self._clicks()
-            return None, ""
-        name = self.session.entries[lesionId].name
-        with self._step("removal"):
-            if any(seed.kind == INCLUDE for seed in self._seedsOf(lesionId, name)):
-                self._write(self._grow(lesionId, name, maxRadius_mm))
-                return lesionId, self._sentence(lesionId)
-            self._forget(lesionId)
-            self.publish()
-            return None, f"{name} was removed with its click."
+    # -- steps
 
     @contextmanager
     def _step(self, text):
@@ -237,79 +159,18 @@ class LesionReading(LesionEdits):
         try:
             yield
         except BMVascularError:
+            if self.t1c.GetScene() is None:
+                # the scene was closed meanwhile: there is nothing to put back
+                raise
             self._write(self.session.restore(step.state))
             self._restoreClicks(step.clicks)
-            self._setReviews(step.reviews)
+            self._setFacts(step.reviews)
             raise
-        self.known = self._clicks()
+        self.known = self._knownNow()
         self.steps = [*self.steps[1 - _MOST_UNDO :], step]
 
-    def _takeAway(self, pointId):
-        self.seeds.RemoveAttribute(f"BMVascular.SegmentOfPoint.{pointId}")
-        self.seeds.RemoveNthControlPoint(self.seeds.GetNthControlPointIndexByID(pointId))
-        self.known = self._clicks()
-
-    def _describe(self, pointId, label, description, lesionId):
-        index = self.seeds.GetNthControlPointIndexByID(pointId)
-        self.seeds.SetNthControlPointLabel(index, label)
-        self.seeds.SetNthControlPointDescription(index, description)
-        linkSeed(self.seeds, pointId, lesionId)
-
-    def _newId(self):
-        taken = set(self.session.entries) | {c.lesionId for c in self._clicks().values()}
-        number = 1
-        while f"lesion_{number}" in taken:
-            number += 1
-        return f"lesion_{number}"
-
-    def _newName(self):
-        taken = {entry.name for entry in self.session.entries.values()}
-        taken |= {c.label for c in self.known.values()}
-        number = 1
-        while f"L{number}" in taken:
-            number += 1
-        return f"L{number}"
-
-    def _sentence(self, lesionId):
-        shared = self.session.shared[lesionId]
-        text = f"{shared.name}: {self.session.volume_ml(lesionId):.2f} mL"
-        if shared.confidence == "low":
-            return f"{text}. Low confidence: {'; '.join(shared.reasons)}."
-        return f"{text}."
-
-    # -- other changes
-
-    def segmentWaiting(self, maxRadius_mm=30.0, progress=silent):
-        """Segment the points that came with the study; returns a sentence for each that has no lesion."""
-        groups, failed = {}, []
-        for pointId in self.waiting():
-            groups.setdefault(self._clicks()[pointId].label, []).append(pointId)
-        if not groups:
-            return failed
-        with self._step("seeds of the study"):
-            for number, (label, pointIds) in enumerate(groups.items()):
-                progress(number / len(groups), label)
-                lesionId = self._newId()
-                name = self._freeName(label, [e.name for e in self.session.entries.values()])
-                points = [Seed(name, self.place.lpsOfWorld(self._clicks()[p].ras)) for p in pointIds]
-                inside = self.session.lesionAt(points[0].point_lps_mm)
-                if inside is not None:
-                    self._join(pointIds, inside)
-                    continue
-                try:
-                    changed = self.session.grow(lesionId, name, points, maxRadius_mm)
-                except InputError as error:
-                    failed.append(str(error))
-                    continue
-                for pointId in pointIds:
-                    self._describe(pointId, name, "", lesionId)
-                self._write(changed)
-        return failed
-
-    def _join(self, pointIds, lesionId):
-        """Seeds in a lesion that is there already belong to it."""
-        for pointId in pointIds:
-            self._describe(pointId, self.session.entries[lesionId].name, "", lesionId)
+    def _knownNow(self):
+        return {key: click for key, click in self._clicks().items() if key not in self._pending}
 
     def undo(self):
         """Take back the last change; returns what it was, '' where there is nothing to take back."""
@@ -320,29 +181,9 @@ class LesionReading(LesionEdits):
         changed = self.session.restore(step.state)
         self._restoreClicks(step.clicks)
         self._write(changed)
-        self._setReviews(step.reviews)
+        self._setFacts(step.reviews)
         self.publish()
         return step.text
-
-    def _restoreClicks(self, wanted):
-        wanted = {self._alias(key): click for key, click in wanted.items()}
-        for pointId in [key for key in self._clicks() if key not in wanted]:
-            self._takeAway(pointId)
-        for key, click in wanted.items():
-            pointId = key
-            if self.seeds.GetNthControlPointIndexByID(key) < 0:
-                # a point that was removed comes back under another id
-                index = self.seeds.AddControlPointWorld(*click.ras)
-                pointId = self.aliases[key] = self.seeds.GetNthControlPointID(index)
-            index = self.seeds.GetNthControlPointIndexByID(pointId)
-            self.seeds.SetNthControlPointPositionWorld(index, *click.ras)
-            self._describe(pointId, click.label, click.description, click.lesionId or "")
-        self.known = self._clicks()
-
-    def _alias(self, pointId):
-        while pointId in self.aliases:
-            pointId = self.aliases[pointId]
-        return pointId
 
     # -- nodes
 
@@ -362,7 +203,8 @@ class LesionReading(LesionEdits):
         for lesionId in changed:
             entry = self.session.entries.get(lesionId)
             if entry is None:
-                node.GetSegmentation().RemoveSegment(lesionId)
+                if node.GetSegmentation().GetSegment(lesionId) is not None:
+                    node.GetSegmentation().RemoveSegment(lesionId)
                 self.stamps.pop(lesionId, None)
                 continue
             corner, mask = self.session.mask(lesionId)
@@ -370,6 +212,7 @@ class LesionReading(LesionEdits):
                 node, lesionId, entry.name, entry.label, corner, mask, self.place.geometry
             )
             segment.SetTag(lesionNodes.EDITED, "1" if entry.edited else "0")
+            writeShares(segment, corner, mask, self.session.sharesOf(lesionId), self.place.geometry)
             segment.SetTag(lesionNodes.CONFIDENCE, self.session.shared[lesionId].confidence)
             if reviewState(segment) == "Completed":
                 setReviewState(segment, "NotStarted")
@@ -387,11 +230,13 @@ class LesionReading(LesionEdits):
             node.GetSegmentation().CollapseBinaryLabelmaps(False)
             self.stamps = {key: lesionNodes.stampOfSegment(node, key) for key in segmentIds(node)}
 
-    def _setReviews(self, reviews):
+    def _setFacts(self, reviews):
         for lesionId, state in reviews.items():
-            segment = self.segment(lesionId)
+            segment, entry = self.segment(lesionId), self.session.entries.get(lesionId)
             if segment is not None:
                 setReviewState(segment, state)
+            if segment is not None and entry is not None:
+                segment.SetName(entry.name)
 
     def settle(self, progress=silent, everything=False):
         """Work out outstanding compartments and measures, and write them; True where there were any."""
@@ -416,9 +261,13 @@ class LesionReading(LesionEdits):
 
     def tableRows(self):
         """One row a lesion: its id, name, review state and measures; empty where outstanding."""
-        rows = []
+        rows, node = [], studyNodes.firstOf(self.scene, lesionNodes.LESIONS, self.timepoint)
         for lesionId, entry in self.session.entries.items():
-            segment, shared = self.segment(lesionId), self.session.shared[lesionId]
+            segment = None if node is None else node.GetSegmentation().GetSegment(lesionId)
+            if segment is None:
+                # deleted elsewhere: see takeBack
+                continue
+            shared = self.session.shared[lesionId]
             measured = dict(self.session.rows.get(lesionId, {}))
             if lesionId in self.session.stale:
                 measured = {"volume_ml": self.session.volume_ml(lesionId), "confidence": shared.confidence}

@@ -10,9 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import Cancelled, InputError
-from BMVascularCore.lesions import Lesion, measure_lesions, segment_one
+from BMVascularCore.lesions import Lesion, measure_lesions, segment_one, shapes
 from BMVascularCore.lesions.anatomy import find_anatomy
 from BMVascularCore.lesions.compartments import split_compartments
+from BMVascularCore.lesions.location import NO_VENTRICLE
 from BMVascularCore.lesions.model import OEDEMA
 from BMVascularCore.lesions.segment import check_seed, merge_labels, share_overlaps
 from BMVascularCore.progress import share_of, silent
@@ -90,9 +91,11 @@ class LesionSession:
         """Go back to a state; returns the ids whose outline or existence changed."""
         before, masks = set(self.entries), self.masks()
         self.entries, self.parts = dict(state.entries), dict(state.parts)
-        self.rows, self.stale = dict(state.rows), set(state.stale)
         self._merge()
-        return self._changed(before, masks)
+        changed = self._changed(before, masks)
+        # its measures were right then, and are again: nothing is outstanding that was not
+        self.rows, self.stale = dict(state.rows), set(state.stale)
+        return changed
 
     def nextLabel(self):
         """A label that no lesion has."""
@@ -137,6 +140,15 @@ class LesionSession:
         return self._put(
             lesionId, Entry(label, name, self._lesionOfMask(name, label, mask, corner), tuple(seeds), True)
         )
+
+    def sharesOf(self, lesionId):
+        """Share of each voxel in a lesion, within the box of :meth:`mask`; None where it was drawn by hand."""
+        if self.entries[lesionId].edited:
+            return None
+        found = self.shared[lesionId]
+        labels = self.labels.array[found.window]
+        # voxels of a touching lesion belong to that one
+        return np.where((labels == found.label) | (labels == 0), found.measured, np.float32(0.0))
 
     def _lesionOfMask(self, name, label, mask, corner):
         window = tuple(slice(c, c + n) for c, n in zip(corner, mask.shape, strict=True))
@@ -255,14 +267,17 @@ class LesionSession:
         """Rows measured before a dark core was outlined may have taken it for a ventricle."""
         if not ids:
             return
-        place = find_anatomy(self.ready, self.labels.array > 0)
+        place = find_anatomy(self.ready, self.labels.array)
         for lesionId in ids & set(self.entries):
             corner, mask = self.mask(lesionId)
             known = self.rows[lesionId].get("distance_to_ventricle_mm")
             if known is None or not mask.any():
                 continue
+            row = {**self.rows[lesionId]}
             now_mm = place.nearest_mm(np.argwhere(mask) + np.asarray(corner), "to_ventricle_mm")
-            self.rows[lesionId] = {**self.rows[lesionId], "distance_to_ventricle_mm": now_mm}
+            if now_mm is None:
+                row["notes"] = "; ".join(text for text in (row.get("notes"), NO_VENTRICLE) if text)
+            self.rows[lesionId] = {**row, "distance_to_ventricle_mm": now_mm}
 
     def _split(self, ids, progress):
         """New parts of some lesions; returns the others whose oedema is now counted for these."""
@@ -270,7 +285,7 @@ class LesionSession:
             self.ready, self.labels, [self.shared[key] for key in ids], progress
         )
         mine = {self.entries[key].label: key for key in ids}
-        boxes = ndimage.find_objects(owner.array)
+        boxes = shapes.boxes_of(owner.array)
         for label, lesionId in mine.items():
             box = boxes[label - 1] if label <= len(boxes) else None
             window = self.shared[lesionId].window
@@ -304,7 +319,8 @@ class LesionSession:
             inside = parts.codes > 0
             codes[parts.window][inside] = parts.codes[inside]
         # a lesion that grew into another's oedema covers it
-        owner[self.labels.array > 0] = 0
+        held = shapes.slices_of(self.labels.array)
+        owner[held][self.labels.array[held] > 0] = 0
         return self.labels.like(codes, "compartments"), self.labels.like(owner, "oedema")
 
     def _measure(self, ids, codes, owner, progress=silent):
@@ -339,15 +355,15 @@ class LesionSession:
         Parameters
         ----------
         masks : dict
-            Lesion id to (name, first voxel, mask, seeds, edited).
+            Lesion id to (name, first voxel, mask, seeds, edited, shares of its voxels or None).
         rows : dict
             Lesion id to row; a lesion without one is measured again.
         codes : ndarray of uint8 or None
             Compartments on the session's grid.
         """
-        for lesionId, (name, corner, mask, seeds, edited) in masks.items():
+        for lesionId, (name, corner, mask, seeds, edited, shares) in masks.items():
             label = self.nextLabel()
-            grown = self._lesionOfMask(name, label, mask, corner)
+            grown = replace(self._lesionOfMask(name, label, mask, corner), shares=shares)
             if not edited:
                 grown.reasons.clear()
             self.entries[lesionId] = Entry(label, name, grown, tuple(seeds), edited)

@@ -5,9 +5,9 @@ COLUMNS = (
     ("name", "Name", "Double-click to change it. The square has the colour of the outline."),
     (
         "where",
-        "Side, depth",
+        "Where",
         "Side of the midline (R right, L left); least distance from the brain's outer surface in mm, or ventricle: within "
-        "5 mm of one. Lobes are not named: that needs an atlas.",
+        "5 mm of one. Distances to all three stand below the table. Lobes are not named: that needs an atlas.",
     ),
     (
         "volume",
@@ -31,6 +31,7 @@ _DETAILS = (
     ("rim_thickness_mm", "rim", "mm", 2),
     ("contrast_enhancement_ratio", "enhancement ratio", "", 3),
     ("sphericity", "sphericity", "", 3),
+    ("distance_to_midline_mm", "from the midline", "mm", 2),
     ("distance_to_cortex_mm", "from the brain's surface", "mm", 2),
     ("distance_to_ventricle_mm", "from the ventricles", "mm", 2),
 )
@@ -101,11 +102,12 @@ def placeWords(row):
     return " ".join(words)
 
 
-def _where(row):
-    depth, side = number(row.get("depth_below_head_surface_mm")), row.get("side")
-    if depth is None or not side:
-        return ""
-    return f"{side}, centre {depth:.0f} mm below the surface of the head"
+def _more(key, row):
+    """What belongs to a number of :data:`_DETAILS`, in brackets."""
+    error = number(row.get("volume_se_ml"))
+    if key == "volume_ml" and error is not None:
+        return f" (standard error {short(error)})"
+    return f" ({row['side']})" if key == "distance_to_midline_mm" and row.get("side") else ""
 
 
 def detailOf(row):
@@ -115,12 +117,11 @@ def detailOf(row):
         value = number(row.get(key))
         if value is None:
             continue
-        error = number(row.get("volume_se_ml")) if key == "volume_ml" else None
-        spread = "" if error is None else f" (standard error {short(error)})"
-        parts.append(f"{words} {short(value, digits)} {unit}{spread}".strip())
+        parts.append(f"{words} {short(value, digits)} {unit}".strip() + _more(key, row))
     notes = row.get("notes") or ""
     edited = "outline drawn by hand; " if str(row.get("edited")) == "True" and "by hand" not in notes else ""
-    where = _where(row)
-    parts = [*parts, where] if where else parts
+    depth = number(row.get("depth_below_head_surface_mm"))
+    if depth is not None:
+        parts.append(f"centre {depth:.0f} mm below the surface of the head")
     text = f"{row['name']}: {', '.join(parts)}." if parts else f"{row['name']}: measures follow."
     return f"{text} {edited}{notes}." if notes or edited else text

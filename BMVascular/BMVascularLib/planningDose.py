@@ -10,7 +10,7 @@ from BMVascularCore.planning.plan_tables import biological_doses
 from BMVascularCore.planning.review import COLUMNS, review_plan
 from BMVascularCore.planning.structures import StructureSet
 from BMVascularLib import display
-from BMVascularLib.planningNodes import frameOf, putTable, structuresOfNode, tableOf
+from BMVascularLib.planningNodes import putTable, requireFrame, structuresOfNode, tableOf
 from BMVascularLib.planningOrgans import FRAME
 from BMVascularLib.planningTargets import reviewStructures as targetStructures
 from BMVascularLib.planningTargets import rows as targetRows
@@ -39,13 +39,7 @@ def importDose(scene, path, ct=None):
         Not the absolute dose of a whole plan, of another scan than the CT, or beside it.
     """
     found = read_dose(path)
-    frame = frameOf(ct) if ct is not None else ""
-    if frame and found.frame_of_reference_uid and frame != found.frame_of_reference_uid:
-        raise InputError(
-            "was computed on another scan (its frame of reference is not that of the planning CT)",
-            Path(path).name,
-            "Give the dose of this CT.",
-        )
+    requireFrame(ct, found.frame_of_reference_uid, path, "computed", "Give the dose of this CT.")
     if ct is not None and not _meets(found.geometry, geometryOfNode(ct)):
         raise InputError("does not reach the planning CT", Path(path).name, "Give the dose of this CT.")
     node = addVolume(scene, found.volume, "Planning dose (Gy)")

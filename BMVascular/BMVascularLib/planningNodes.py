@@ -14,6 +14,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.planning.field import cut_out
 from BMVascularCore.planning.structures import Structure
 from BMVascularCore.volume import Volume, ras_lps
+from BMVascularLib.lesionShares import readShares
 from BMVascularLib.segments import labelGeometryOfSegment, segmentIds
 from BMVascularLib.studyNodes import PLANNING, ROLE, factsOf, nodesOf, roleOf, setRole, timepointOf
 from BMVascularLib.tables import addTable, setTable
@@ -31,7 +32,7 @@ ONE_IMAGE = {
     "source": "one image",
     "reasons": ["the lesions were drawn on the planning image itself, there is nothing to fuse"],
 }
-FRAME_TAG = "0020,0052"
+FRAME_TAG, SERIES_TAG = "0020,0052", "0020,000E"
 # entries of a matrix, mm: below this nobody moved it
 _MOVED = 1e-4
 
@@ -135,6 +136,31 @@ def requireCt(node):
             "lies below a transform, a planning CT is never moved",
             node.GetName(),
             "Take it out of the transform and place the T1 below it instead.",
+        )
+
+
+def requireFrame(ct, uid, path, made, mend):
+    """What was made on another scan than the planning CT is refused; a frame that is not known cannot tell.
+
+    Parameters
+    ----------
+    ct : vtkMRMLScalarVolumeNode or None
+    uid : str or None
+        Frame of reference of the file.
+    path : path-like
+    made, mend : str
+        What was done on the other scan, and the way out.
+
+    Raises
+    ------
+    InputError
+    """
+    frame = frameOf(ct) if ct is not None else ""
+    if frame and uid and frame != uid:
+        raise InputError(
+            f"was {made} on another scan (its frame of reference is not that of the planning CT)",
+            Path(path).name,
+            mend,
         )
 
 
@@ -263,6 +289,22 @@ def lesionMasks(lesions, only=None):
             found.append((number, name, Volume(box.array > 0, box.geometry, name)))
     if not found and only is None:
         raise InputError("no lesion is segmented", "lesions", "Choose a segmentation with lesions.")
+    return found
+
+
+def lesionShares(lesions, only=None):
+    """As :func:`lesionMasks`, with the shares of the voxels where Lesion Seeding kept them, else None.
+
+    Returns
+    -------
+    list of (int, str, Volume, Volume or None)
+        Mask and shares lie on one grid.
+    """
+    ids = segmentIds(lesions) if lesions is not None else []
+    found = []
+    for number, name, mask in lesionMasks(lesions, only):
+        kept = readShares(lesions, ids[number - 1])
+        found.append((number, name, *(kept or (mask, None))))
     return found
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import slicer
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.drawn_on import other_scan_sentence
 from BMVascularCore.planning.oar import surface_distances
 from BMVascularCore.planning.plan_tables import NOT_ORGANS, constraints_of_plan
 from BMVascularCore.planning.planes import self_crossing
@@ -16,9 +17,18 @@ from BMVascularCore.planning.sampling import sample_mask, sample_structure
 from BMVascularCore.planning.structures import read_structures
 from BMVascularCore.volume import Geometry
 from BMVascularLib import display
-from BMVascularLib.planningNodes import frameOf, lesionMasks, putTable, structuresOfNode, tableOf
+from BMVascularLib.planningNodes import (
+    SERIES_TAG,
+    databaseValue,
+    frameOf,
+    lesionMasks,
+    putTable,
+    requireFrame,
+    structuresOfNode,
+    tableOf,
+)
 from BMVascularLib.segments import orientedImageOfArray, segmentIds, terminologyEntry
-from BMVascularLib.studyNodes import PLANNING, nodesOf, setRole, timepointOf
+from BMVascularLib.studyNodes import PLANNING, factsOf, nodesOf, roleOf, setRole, timepointOf
 from BMVascularLib.tables import rowsOfTable
 from BMVascularLib.volumes import geometryOfNode
 
@@ -49,13 +59,7 @@ def importStructures(scene, path, ct, timepoint=""):
         Unreadable, another frame of reference than the CT, or nothing drawn.
     """
     found = read_structures(path)
-    frame = frameOf(ct) if ct is not None else ""
-    if frame and found.frame_of_reference_uid and frame != found.frame_of_reference_uid:
-        raise InputError(
-            "was drawn on another scan (its frame of reference is not that of the planning CT)",
-            Path(path).name,
-            "Give the structure set of this CT.",
-        )
+    requireFrame(ct, found.frame_of_reference_uid, path, "drawn", "Give the structure set of this CT.")
     drawn = [structure for structure in found.structures if not structure.empty]
     if not drawn:
         raise InputError("holds no drawn structure", Path(path).name, "Draw the organs and export again.")
@@ -73,6 +77,10 @@ def importStructures(scene, path, ct, timepoint=""):
         raise InputError(
             "lies outside the planning CT", Path(path).name, "Give the structure set of this CT."
         )
+    # on the grid of a dose nothing was ever drawn
+    if ct is not None and "dose" not in (roleOf(ct), str(factsOf(ct).get("modality", "")).lower()[2:]):
+        notice = other_scan_sentence(found, geometryOfNode(ct), databaseValue(ct, SERIES_TAG))
+        found.warnings += [notice] if notice else []
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs at risk")
     node.CreateDefaultDisplayNodes()
     used, counts = set(), {}

@@ -13,7 +13,14 @@ from BMVascularCore.planning.setup_error import rotation_margins
 from BMVascularCore.planning.structures import StructureSet
 from BMVascularCore.planning.targets import KINDS, make_targets
 from BMVascularCore.volume import Volume, ras_lps
-from BMVascularLib.planningNodes import centreLps, lesionMasks, putTable, segmentTag, structuresOfNode
+from BMVascularLib.planningNodes import (
+    centreLps,
+    lesionMasks,
+    lesionShares,
+    putTable,
+    segmentTag,
+    structuresOfNode,
+)
 from BMVascularLib.segments import segmentIds, terminologyEntry
 from BMVascularLib.studyNodes import factsOf, firstOf, setRole, timepointOf
 from BMVascularLib.volumes import geometryOfNode, ijkToRas, volumeOfNode, vtkMatrix
@@ -28,7 +35,7 @@ NOTES = "BMVascular.Note"
 _LABELMAP = "Binary labelmap"
 
 
-def makeTarget(number, name, mask, ctvMm, ptvMm, ct, barriers=None):
+def makeTarget(number, name, mask, ctvMm, ptvMm, ct, barriers=None, shares=None):
     """GTV, CTV and PTV of one lesion on the fine grid of the CT.
 
     Parameters
@@ -40,13 +47,16 @@ def makeTarget(number, name, mask, ctvMm, ptvMm, ct, barriers=None):
     ctvMm, ptvMm : float or Margin
     ct : BMVascularCore.volume.Geometry
     barriers : list of Volume and Structure, optional
+    shares : BMVascularCore.volume.Volume, optional
+        Share of every voxel in the lesion, on the grid of the mask.
 
     Returns
     -------
     BMVascularCore.planning.targets.Target
     """
     labels = Volume(mask.array.astype(np.int32) * number, mask.geometry, name)
-    return make_targets(labels, {number: name}, ctvMm, ptvMm, barriers, reference=ct).targets[0]
+    made = make_targets(labels, {number: name}, ctvMm, ptvMm, barriers, reference=ct, shares=shares)
+    return made.targets[0]
 
 
 def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
@@ -63,17 +73,18 @@ def makeAll(scene, lesions, ct, ctvMm, ptvMm, progress=None, barriers=None):
     InputError, Cancelled
         The scene is as before.
     """
-    masks = lesionMasks(lesions)
-    _requireNames([name for _, name, _ in masks])
+    masks = lesionShares(lesions)
+    _requireNames([name for _, name, _, _ in masks])
     timepoint = timepointOf(lesions)
     node = firstOf(scene, "targets", timepoint)
     kept = {row["name"]: (row["ctv"], row["ptv"]) for row in rows(node)} if node is not None else {}
     geometry = geometryOfNode(ct)
     made = []
-    for n, (number, name, mask) in enumerate(masks):
+    for n, (number, name, mask, shares) in enumerate(masks):
         if progress is not None:
             progress(n / len(masks), name)
-        made.append(makeTarget(number, name, mask, *kept.get(name, (ctvMm, ptvMm)), geometry, barriers))
+        margins = kept.get(name, (ctvMm, ptvMm))
+        made.append(makeTarget(number, name, mask, *margins, geometry, barriers, shares))
     if node is None:
         node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{timepoint} targets".strip())
         node.CreateDefaultDisplayNodes()
@@ -106,11 +117,12 @@ def setMargins(scene, node, lesions, ct, name, ctvMm, ptvMm, barriers=None):
     InputError
         A margin that cannot be, or a lesion that is gone.
     """
-    chosen = lesionMasks(lesions, name)
+    chosen = lesionShares(lesions, name)
     if not chosen:
         raise InputError("is no longer among the lesions", name, "Make the targets again.")
     geometry = geometryOfNode(ct)
-    target = makeTarget(*chosen[0], ctvMm, ptvMm, geometry, barriers)
+    number, name, mask, shares = chosen[0]
+    target = makeTarget(number, name, mask, ctvMm, ptvMm, geometry, barriers, shares)
     for kind in KINDS:
         _putSegment(node, target, kind, geometry)
     _display(node)

@@ -19,6 +19,7 @@ from BMVascularCore.planning.segmentation_file import read_segmentation
 from BMVascularCore.volume import Volume
 from BMVascularLib import display
 from BMVascularLib.colors import ISODOSE_COLORS, readColorTable
+from BMVascularLib.lesionShares import keepShares
 from BMVascularLib.scene import createWorld, hierarchyItem, subjectHierarchy
 from BMVascularLib.seeds import addSeeds
 from BMVascularLib.segments import COMPARTMENTS, addSegmentation, addStructures, segmentIds
@@ -243,6 +244,8 @@ class SceneBuilder:
         ]
         node = addSegmentation(self.scene, labels, segments, f"{label} lesions", timepoint.t1c)
         display.showSegmentation(node)
+        if lesions.get("shares"):
+            keepShares(node, labels, read_volume(self.folder / lesions["shares"]), segments)
         timepoint.lesions = node
         setRole(node, "lesions", label, FROM_RESULTS)
         self._place(timepoint, node, None, "Lesions")

@@ -9,9 +9,9 @@ from BMVascularCore.phantom import build_patient
 from BMVascularCore.phantom.patient import _Builder
 from BMVascularCore.phenotype import load_table
 from BMVascularCore.phenotype.habitats import HABITATS
-from BMVascularCore.phenotype.symmetry import Plane
 from BMVascularCore.progress import silent
 from BMVascularCore.study import stages
+from BMVascularCore.symmetry import Plane
 from BMVascularCore.volume import ras_lps
 
 #: A value this close to a split (natural logarithm) may fall on either side: rCBV itself is not that exact.

@@ -138,6 +138,7 @@ def _timepoint(out, t, lesions, spacing_mm, series, tilt):
     labels = balls(where, lesions)
     core = balls(where, lesions, 0.5) > 0
     write_volume(out / folder / "lesions/lesions.nrrd", Volume(labels, anatomy))
+    write_volume(out / folder / "lesions/shares.nrrd", Volume((labels > 0).astype(np.float32), anatomy))
     compartments = np.where(labels > 0, np.where(core, 2, 1), 0).astype(np.uint8)
     write_volume(out / folder / "lesions/compartments.nrrd", Volume(compartments, anatomy))
     habitats = np.where(labels > 0, 1 + (labels + core) % 4, 0).astype(np.uint8)
@@ -221,6 +222,7 @@ def _timepoint_index(folder, t, lesions, series):
         else [],
         "lesions": {
             "labels": f"{folder}/lesions/lesions.nrrd",
+            "shares": f"{folder}/lesions/shares.nrrd",
             "compartments": f"{folder}/lesions/compartments.nrrd",
             "table": f"{folder}/lesions/lesions.csv",
         },

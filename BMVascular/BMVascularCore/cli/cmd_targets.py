@@ -13,16 +13,18 @@ from BMVascularCore.cli.target_options import (
 )
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import read_labels, read_table, read_volume, write_table
+from BMVascularCore.planning.barriers import skull_near
+from BMVascularCore.planning.margin_tables import lesion_margins
 from BMVascularCore.planning.plan_tables import (
     DISTANCE_COLUMNS,
     DOSE_BY_SIZE_COLUMNS,
     dose_by_size_table,
     setup_columns,
+    target_distances,
 )
 from BMVascularCore.planning.segmentation_file import write_segmentation
 from BMVascularCore.planning.targets import lesion_names, make_targets
 from BMVascularCore.progress import share_of
-from BMVascularCore.study.plan_options import lesion_margins, skull_near, target_distances
 
 HELP = "GTV, CTV and PTV of every lesion, with margins in millimetres"
 

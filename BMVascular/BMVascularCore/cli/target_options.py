@@ -5,10 +5,11 @@ from pathlib import Path
 from pydicom.misc import is_dicom
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.planning.barriers import read_barriers
 from BMVascularCore.planning.contours import rigid_transform
+from BMVascularCore.planning.margin_tables import read_margins
 from BMVascularCore.planning.registration_start import read_given
 from BMVascularCore.planning.structures import read_structures
-from BMVascularCore.study.plan_options import read_barriers, read_margins
 
 
 def add_target_arguments(parser, default_margins=""):

@@ -140,6 +140,34 @@ def _nearest(array, step, first, shape):
     return array[np.ix_(*places)]
 
 
+def block_means(array, steps):
+    """Mean around every so many voxels: scipy's ``uniform_filter`` of these sizes, taken at these steps.
+
+    Axis by axis at the places that are taken alone, which is several times faster.
+
+    Parameters
+    ----------
+    array : ndarray
+    steps : sequence of int
+
+    Returns
+    -------
+    ndarray of float32
+    """
+    array = array.astype(np.float32, copy=False)
+    for axis, (step, size) in enumerate(zip(map(int, steps), array.shape, strict=True)):
+        if step == 1:
+            continue
+        total = 0.0
+        for shift in range(-(step // 2), step - step // 2):
+            # mirrored at the border, which counts twice
+            at = np.arange(0, size, step) + shift
+            at = np.where(at < 0, -1 - at, np.where(at >= size, 2 * size - 1 - at, at))
+            total = total + np.take(array, np.clip(at, 0, size - 1), axis).astype(np.float64)
+        array = (total / step).astype(np.float32)
+    return array
+
+
 class WorkGridView:
     """Moves masks from one working grid to another."""
 

@@ -7,11 +7,14 @@ one wins.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 
 import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.lesions import shapes, star
+from BMVascularCore.lesions.grid import touches_edge
 
 # in shares of the brightness above background
 _LEVELS = (0.14, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
@@ -20,9 +23,14 @@ _NEARLY = 0.8
 _ALL_AROUND = 0.91
 # share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
 # hull that such a body fills
-_EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.95
+_EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.92
+# surroundings (within so many mm) that are so far up to the brightest enhance themselves; boundary of the whole
+# that is this much blunter than the part's is none
+_AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.15, 0.4
 # growth from one threshold to the next that is sudden, and how much less of its hull a leak fills
 _SUDDEN, _SHAPE_LOST = 2.2, 0.2
+# voxels of a part below which it has no shape to lose; then what fills less of its hull has run into something
+_NO_SHAPE, _BRANCHING = 60, 0.4
 # from which size parts of a lesion may be duller or hollow, and how wide a hollow is looked across
 _HOLLOW_MM3, _ACROSS_MM, _COMPACT = 300.0, 30.0, 0.8
 
@@ -64,6 +72,23 @@ def background_level(values, level):
     return float((edges[best] + edges[best + 1]) / 2)
 
 
+def tissue_level(ready, values):
+    """:func:`background_level` near a click; where an enhancing mass fills the region, that of a wider one.
+
+    Parameters
+    ----------
+    ready : Prepared
+    values : ndarray
+        Intensities of the head near the click.
+
+    Returns
+    -------
+    float
+    """
+    near = background_level(values, ready.level)
+    return near if ready.tissue is None or near <= ready.mass_level * ready.tissue else ready.tissue
+
+
 def full_edge(background, noise):
     """Drop of intensity that counts as an edge."""
     return max(0.15 * background, 3.0 * noise)
@@ -79,7 +104,9 @@ def brightest_tissue(image, around, background):
     return float(np.percentile(values, 75)) if values.size >= 200 else background
 
 
-def find_object(image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False):
+def find_object(
+    image, allowed, points, spacing_mm, background, noise, max_radius_mm, thick=False, whole=True
+):
     """The bright (or bright-rimmed) object at the points.
 
     Parameters
@@ -93,6 +120,9 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
     spacing_mm, background, noise, max_radius_mm : float
     thick : bool
         Whether the image's slices are thick (:func:`tidy`).
+    whole : bool
+        Whether an object that reaches the border of the grid is wanted, too. If not, the search ends where its
+        two brightest parts do, and gives the second of them.
 
     Returns
     -------
@@ -104,17 +134,24 @@ def find_object(image, allowed, points, spacing_mm, background, noise, max_radiu
         return None
     drop = full_edge(background, noise)
 
+    # specks are looked at again after the first way down
+    @cache
     def at(share):
         threshold = background + share * step
         mask = _object_at(image > threshold, allowed, points, spacing_mm, max_radius_mm, thick)
         return None if mask is None else Found(mask, threshold, boundary_contrast(image, mask))
 
     shares = [share for share in _LEVELS[::-1] if share * step >= 1.2 * noise]
+    if not whole:
+        parts = list(islice((part for part in map(at, shares) if part is not None), 2))
+        if len(parts) == 2 and all(touches_edge(part.mask) for part in parts):
+            return parts[1]
     found, best = _down_to_a_leak(image, at, shares, spacing_mm, background, drop)
-    if not found:
+    if best <= 0.0:
         return None
     chosen = next(n for n in reversed(range(len(found))) if found[n].sharpness >= _NEARLY * best)
     result = _with_duller_parts(image, found, chosen, spacing_mm, background, drop)
+    result = _whole_of_a_part(image, at, result, shares, spacing_mm, background, step, drop)
     below = [share for share in shares if background + share * step < result.threshold - 1e-6 * step]
     return _body_of_specks(image, at, result, below, spacing_mm, background, drop)
 
@@ -149,6 +186,30 @@ def _down_to_a_leak(image, at, shares, spacing_mm, background, drop):
     return found, best
 
 
+def _whole_of_a_part(image, at, part, shares, spacing_mm, background, step, drop):
+    """In place of a part whose surroundings enhance all around the outline that they end at."""
+    whole, inside = part, surroundings(image, part.mask, spacing_mm, background, step)
+    for share in shares:
+        if inside < _ENHANCING:
+            return whole
+        if background + share * step >= whole.threshold - 1e-6 * step:
+            continue
+        item = at(share)
+        if item is None or item.sharpness < _BLUNT * part.sharpness:
+            break
+        if star.edge_coverage(image, item.mask, spacing_mm, background, drop) < _ALL_AROUND:
+            break
+        whole, inside = item, surroundings(image, item.mask, spacing_mm, background, step)
+    return whole if inside < _ENHANCING else part
+
+
+def surroundings(image, mask, spacing_mm, background, step):
+    """How far up from the background to the brightest the surroundings of an outline are (median)."""
+    away = shapes.distance_mm(mask, spacing_mm, _AROUND_MM)
+    values = image[(away > 0.8) & (away <= _AROUND_MM)]
+    return (float(np.median(values)) - background) / step if values.size else 0.0
+
+
 def _body_of_specks(image, at, ragged, shares, spacing_mm, background, drop):
     """In place of ragged specks the body that they are parts of: sound in shape, with an edge all around."""
     mine = shapes.solidity(ragged.mask)
@@ -170,13 +231,15 @@ def _body_of_specks(image, at, ragged, shares, spacing_mm, background, drop):
 
 def _loses_shape(whole, part):
     """Whether a round object has run into a neighbour that is as sharp or sharper: a sinus, another lesion."""
+    if part.mask.sum() < _NO_SHAPE:
+        return shapes.solidity(whole.mask) < _BRANCHING
     return shapes.solidity(whole.mask) < shapes.solidity(part.mask) - _SHAPE_LOST
 
 
 def _holds(image, whole, speck, spacing_mm, background, drop):
     """Whether a bright speck lies in the middle of a body with an edge all around, not at its side."""
-    surface = speck.mask & ~ndimage.binary_erosion(speck.mask)
-    if ndimage.binary_erosion(whole.mask, iterations=2)[surface].mean() < _EMBEDDED:
+    surface = speck.mask & ~shapes.eroded(speck.mask)
+    if shapes.eroded(whole.mask, 2)[surface].mean() < _EMBEDDED:
         return False
     seen = star.edge_coverage(image, whole.mask, spacing_mm, background, drop)
     return seen >= _ALL_AROUND and shapes.solidity(whole.mask) >= _BODY
@@ -290,9 +353,9 @@ def boundary_contrast(image, mask):
     """Mean drop of intensity from the inner to the outer side of the boundary."""
     box = shapes.bounding(mask, 3)
     part, view = mask[box], image[box]
-    inner = part & ~ndimage.binary_erosion(part)
-    wide = ndimage.binary_dilation(part)
-    outer = ndimage.binary_dilation(wide) & ~wide
+    inner = part & ~shapes.eroded(part)
+    wide = shapes.dilated(part)
+    outer = shapes.dilated(wide) & ~wide
     if not outer.any():
         return 0.0
     return float(view[inner].mean() - view[outer].mean())

@@ -3,14 +3,19 @@
 import numpy as np
 
 from BMVascularCore.lesions import shapes
-from BMVascularCore.lesions.anatomy import find_anatomy
+from BMVascularCore.lesions.anatomy import find_anatomy, find_midplane
+
+NO_SURFACE = "distance to cortex not measurable: the brain cannot be told from the skull"
+NO_VENTRICLE = "distance to ventricle not measurable: no ventricle is seen"
+# a lesion is at the midline when its middle is nearer than this, or when more than this share lies beyond it
+_AT_MIDLINE_MM, _BOTH_SIDES = 3.0, 0.2
 
 
 def words(labels, mask, window, ready=None, notes=None, place=None):
-    """Centre, side of the midline, depth below the head's surface, distance to cortex and ventricles.
+    """Centre, side of the midline, and least distances to midline, brain surface and ventricles.
 
-    The midline is the middle of the head's width at the lesion's height. Lobes are not named: that
-    needs an atlas.
+    The midline is the plane about which the image of the head is most symmetric (within 1.5 mm of the true
+    one on simulated heads that were turned by up to 20 degrees). Lobes are not named: that needs an atlas.
 
     Parameters
     ----------
@@ -39,34 +44,37 @@ def words(labels, mask, window, ready=None, notes=None, place=None):
         "centre_s_mm": float(centre_lps[2]),
     }
     if ready is None:
-        notes.append("side, depth, distance to cortex and ventricles not measurable: no head image")
+        notes.append("side, depth, distance to midline, cortex and ventricles not measurable: no head image")
         return out
-    out["side"] = _side(ready, centre_lps)
+    out["side"], out["distance_to_midline_mm"] = _midline(ready, labels.geometry, index, notes)
     out["depth_below_head_surface_mm"] = _depth(ready, index.mean(0))
-    place = find_anatomy(ready, labels.array > 0) if place is None else place
+    place = find_anatomy(ready, labels.array) if place is None else place
     for key, which, missing in (
-        ("distance_to_cortex_mm", "to_surface_mm", "the brain cannot be told from the skull"),
-        ("distance_to_ventricle_mm", "to_ventricle_mm", "no ventricle is seen"),
+        ("distance_to_cortex_mm", "to_surface_mm", NO_SURFACE),
+        ("distance_to_ventricle_mm", "to_ventricle_mm", NO_VENTRICLE),
     ):
         out[key] = place.nearest_mm(index, which)
         if out[key] is None:
-            notes.append(f"{key[:-3].replace('_', ' ')} not measurable: {missing}")
+            notes.append(missing)
     return out
 
 
-def _side(ready, centre_lps):
-    points = ready.once(
-        "head points", lambda: ready.t1c.geometry.points_of(np.argwhere(ready.head[::4, ::4, ::4]) * 4)
-    )
-    level = np.abs(points[:, 2] - centre_lps[2]) < 12.0
-    if level.sum() < 50:
-        return None
-    x = points[level, 0]
-    middle = (np.percentile(x, 1) + np.percentile(x, 99)) / 2
-    away = centre_lps[0] - middle
-    if abs(away) < 6.0:
-        return "midline"
-    return "left" if away > 0 else "right"
+def _midline(ready, geometry, index, notes):
+    """Side of the midline, and least distance of a lesion to it, mm: 0 where it reaches the midline."""
+    plane = find_midplane(ready)
+    if plane is None:
+        notes.append("side and distance to midline not measurable: the image shows no plane of symmetry")
+        return None, None
+    away = geometry.points_of(index) @ plane.normal - plane.offset_mm
+    # a voxel reaches half its width beyond its centre
+    half_mm = np.linalg.norm(plane.normal @ geometry.affine_lps[:3, :3]) / 2
+    left = float((away > 0).mean())
+    if abs(away.mean()) < _AT_MIDLINE_MM or min(left, 1.0 - left) > _BOTH_SIDES:
+        side = "midline"
+    else:
+        side = "left" if left > 0.5 else "right"
+    crosses = 0.0 < left < 1.0
+    return side, 0.0 if crosses else max(0.0, float(np.abs(away).min() - half_mm))
 
 
 def _depth(ready, centre_kji):

@@ -37,6 +37,7 @@ COLUMNS = (
     "centre_a_mm",
     "centre_s_mm",
     "side",
+    "distance_to_midline_mm",
     "depth_below_head_surface_mm",
     "distance_to_cortex_mm",
     "distance_to_ventricle_mm",
@@ -76,8 +77,8 @@ def measure_lesions(
     """
     boxes = _boxes(labels, lesions, only)
     found = sorted(boxes)
-    place = None if ready is None else find_anatomy(ready, labels.array > 0)
-    spread = None if oedema is None else ndimage.find_objects(oedema.array)
+    place = None if ready is None else find_anatomy(ready, labels.array)
+    spread = None if oedema is None else shapes.boxes_of(oedema.array)
     rows = []
     for number, label in enumerate(found):
         if progress is not None:
@@ -92,7 +93,7 @@ def measure_lesions(
 def _boxes(labels, lesions, only):
     """Bounding box of each wanted label; where the lesions are known, the image is not searched."""
     if only is None or any(label not in (lesions or {}) for label in only):
-        boxes = dict(enumerate(ndimage.find_objects(labels.array), start=1))
+        boxes = dict(enumerate(shapes.boxes_of(labels.array), start=1))
         return {n: box for n, box in boxes.items() if box is not None and (only is None or n in only)}
     out = {}
     for label in only:
@@ -113,8 +114,9 @@ def _row(labels, compartments, label, name, box, ready, oedema, lesion, place):
     window = _padded(box, labels.array.shape, 3)
     mask = labels.array[window] == label
     fraction = _fraction(lesion, window, mask, labels.array[window], label)
-    row.update(_size(mask, fraction, labels.geometry, notes))
-    row.update(_shape(mask, fraction, labels.geometry, notes))
+    area_mm2 = surface_area_mm2(fraction, labels.geometry.spacing_kji_mm)
+    row.update(_size(mask, fraction, area_mm2, labels.geometry, notes))
+    row.update(_shape(mask, fraction, area_mm2, labels.geometry, notes))
     row.update(_parts(mask, fraction, compartments, window, labels.geometry, notes))
     if oedema is not None:
         row.update(_oedema(labels, *oedema, label, box, row["volume_ml"], notes))
@@ -166,9 +168,8 @@ def _fraction(lesion, window, mask, labels, label):
     return full
 
 
-def _size(mask, fraction, geometry, notes):
+def _size(mask, fraction, area_mm2, geometry, notes):
     volume = float(fraction.sum()) * geometry.voxel_ml
-    area_mm2 = surface_area_mm2(fraction, geometry.spacing_kji_mm)
     long, short, plane_ok = rano.diameters(fraction, geometry)
     if not plane_ok:
         notes.append("no axial plane: diameters in the image's own slices")
@@ -238,7 +239,7 @@ def _integral_of_gradient(field, spacing):
     return float(gradient.sum() * np.prod(spacing))
 
 
-def _shape(mask, fraction, geometry, notes):
+def _shape(mask, fraction, area_mm2, geometry, notes):
     voxels = int(mask.sum())
     extent = min(s.stop - s.start for s in ndimage.find_objects(mask.astype(np.uint8))[0])
     if voxels < 60 or extent < _LEAST_EXTENT:
@@ -246,8 +247,7 @@ def _shape(mask, fraction, geometry, notes):
         notes.append(f"shape not measurable: fewer than {few}")
         return {"max_diameter_3d_mm": rano.longest_3d(mask, geometry)}
     volume_mm3 = float(fraction.sum()) * geometry.voxel_ml * 1000
-    area = surface_area_mm2(fraction, geometry.spacing_kji_mm)
-    sphericity = min(1.0, float(np.pi ** (1 / 3) * (6 * volume_mm3) ** (2 / 3) / area))
+    sphericity = min(1.0, float(np.pi ** (1 / 3) * (6 * volume_mm3) ** (2 / 3) / area_mm2))
     roughness = _roughness_mm(mask, geometry.spacing_kji_mm)
     return {
         "sphericity": sphericity,
@@ -261,7 +261,7 @@ def _roughness_mm(mask, spacing):
     field = np.pad(mask, 4)
     signed = shapes.distances_mm(field, spacing) - shapes.distances_mm(~field, spacing)
     smooth = ndimage.gaussian_filter(signed, [2.0 / s for s in spacing])
-    edge = field & ~ndimage.binary_erosion(field)
+    edge = field & ~shapes.eroded(field)
     return float(np.std((smooth - signed)[edge]))
 
 
@@ -288,7 +288,7 @@ def _parts(mask, fraction, compartments, window, geometry, notes):
         notes.append("rim not measurable: no core")
     elif rim.any():
         distance = ndimage.distance_transform_edt(~inner, sampling=geometry.spacing_kji_mm)
-        edge = mask & ~ndimage.binary_erosion(mask)
+        edge = mask & ~shapes.eroded(mask)
         # from the outer voxel centre to the first core voxel centre: both half voxels cancel
         out["rim_thickness_mm"] = float(np.median(distance[edge]))
     return out

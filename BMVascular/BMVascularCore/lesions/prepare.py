@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.lesions import anatomy, same_head, shapes
+from BMVascularCore.lesions.grid import block_means
 from BMVascularCore.progress import share_of
 from BMVascularCore.volume import Volume, resample
 
@@ -30,6 +31,10 @@ class Prepared:
     t1, flair, swi : Volume or None
         float32 on the grid of ``t1c``; ``t1`` is scaled to it.
     warnings : list of str
+    tissue : float or None
+        Level of unenhanced tissue in a wide region around the click at hand.
+    mass_level : float
+        A mass fills the near region where its level is so many times that of the wide one.
     """
 
     t1c: Volume
@@ -41,6 +46,8 @@ class Prepared:
     swi: Volume | None
     warnings: list
     reach: np.ndarray | None = None
+    tissue: float | None = None
+    mass_level: float = 1.25
     _known: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self):
@@ -151,7 +158,7 @@ def head_mask(volume):
         When nothing stands out from air.
     """
     windows = _strides(volume.geometry, 3.0)
-    small = ndimage.uniform_filter(volume.array, [max(1, w.step) for w in windows])[windows]
+    small = block_means(volume.array, [max(1, w.step) for w in windows])
     top = float(np.percentile(small, 98))
     mask = small > 0.12 * top
     if not mask.any():

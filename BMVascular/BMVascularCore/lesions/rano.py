@@ -5,8 +5,9 @@ lesion in an axial plane, and the longest one perpendicular to it in the same pl
 """
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
+
+from BMVascularCore.lesions import shapes
 
 
 def diameters(fraction, geometry):
@@ -30,14 +31,18 @@ def diameters(fraction, geometry):
     along = np.abs(np.reshape(geometry.direction, (3, 3))[2])
     spacing = [s for a, s in enumerate(geometry.spacing_kji_mm) if a != axis]
     stack = np.moveaxis(fraction, axis, 0)
-    best = (0.0, 0.0)
-    for plane in stack:
-        outline = contour_points(plane, spacing)
-        if len(outline):
-            hull = _hull(outline)
-            longest, towards = _longest(hull)
-            if longest > best[0]:
-                best = longest, _longest_chord_across(hull, towards)
+    outlines = [outline for outline in (contour_points(plane, spacing) for plane in stack) if len(outline)]
+    # no plane is longer than its box's diagonal: with the largest box first, most need not be measured
+    most = [float(np.linalg.norm(np.ptp(outline, axis=0))) for outline in outlines]
+    best, which = (0.0, 0.0), len(outlines)
+    for number in np.argsort(most)[::-1]:
+        if most[number] < best[0] - 1e-5:
+            break
+        hull = _hull(outlines[number])
+        longest, towards = _longest(hull)
+        # the first of planes that are as long
+        if longest > best[0] or (longest == best[0] > 0 and number < which):
+            best, which = (longest, _longest_chord_across(hull, towards)), number
     if best[0] == 0.0:
         side = float(np.sqrt(max(stack.sum(axis=(1, 2)).max(), 0)) * np.sqrt(np.prod(spacing)))
         best = (side, side)
@@ -82,15 +87,14 @@ def _longest_chord_across(hull, along):
     """Longest chord of a convex polygon perpendicular to a direction."""
     across = np.array([-along[1], along[0]])
     s, t = hull @ along, hull @ across
-    best = 0.0
-    nxt = np.roll(np.arange(len(hull)), -1)
-    for level in np.linspace(s.min(), s.max(), 129)[1:-1]:
-        crossing = (s <= level) != (s[nxt] <= level)
-        if crossing.sum() >= 2:
-            share = (level - s[crossing]) / (s[nxt][crossing] - s[crossing])
-            where = t[crossing] + share * (t[nxt][crossing] - t[crossing])
-            best = max(best, float(where.max() - where.min()))
-    return best
+    s2, t2 = np.roll(s, -1), np.roll(t, -1)
+    level = np.linspace(s.min(), s.max(), 129)[1:-1, None]
+    crossing = (s <= level) != (s2 <= level)
+    share = (level - s) / np.where(s2 == s, np.inf, s2 - s)
+    where = t + share * (t2 - t)
+    top = np.where(crossing, where, -np.inf).max(1)
+    chords = top - np.where(crossing, where, np.inf).min(1)
+    return float(chords.max(initial=0.0, where=crossing.sum(1) >= 2))
 
 
 def _hull(points):
@@ -105,7 +109,7 @@ def _hull(points):
 
 def longest_3d(mask, geometry):
     """Longest distance between the outer voxel centres plus one mean voxel, in mm."""
-    edge = mask & ~ndimage.binary_erosion(mask)
+    edge = mask & ~shapes.eroded(mask)
     points = np.argwhere(edge) * np.asarray(geometry.spacing_kji_mm)
     if len(points) > 8:
         try:

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.lesions.grid import block_means
 from BMVascularCore.planning.head_mask import is_ct
 
 _STEP_MM = 3.0
@@ -71,7 +72,7 @@ def coarse(array, geometry):
     """The array smoothed and taken at about 3 mm, and the windows that do so for others."""
     steps = [max(1, round(_STEP_MM / s)) for s in geometry.spacing_kji_mm]
     windows = tuple(slice(None, None, step) for step in steps)
-    return ndimage.uniform_filter(array.astype(np.float32), steps)[windows], windows
+    return block_means(array, steps), windows
 
 
 def _levels(array, inside):

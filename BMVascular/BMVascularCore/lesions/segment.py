@@ -1,12 +1,12 @@
 """Clicks to lesions on one prepared volume."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage
 
 from BMVascularCore.errors import InputError
-from BMVascularCore.lesions import grow, partial, refine, shapes, star, steady
+from BMVascularCore.lesions import before, grow, partial, refine, shapes, star, steady
 from BMVascularCore.lesions.closed import closed_instead
 from BMVascularCore.lesions.compartments import split_compartments
 from BMVascularCore.lesions.grid import WorkGrid, WorkGridView, grid_around, touches_edge, views
@@ -19,6 +19,9 @@ MAX_RADIUS_MM = 30.0
 NOTHING = "no enhancing lesion is at the click: nothing there stands out from its surroundings"
 # reach around the click and spacing, mm: small first, wider only when the object does not fit
 _COARSE = ((13.0, 0.8), (24.0, 1.2), (42.0, 1.8), (80.0, 2.5))
+
+# region (reach and spacing, mm) in which the level of tissue around a click is looked for
+_WIDE = (45.0, 3.0)
 
 
 def segment_lesions(
@@ -147,7 +150,7 @@ def segment_one(ready, name, label, include, exclude=(), max_radius_mm=MAX_RADIU
             parts.append(part)
     if not parts:
         return reason
-    return _seen_before_contrast(ready, _without(_united(parts), include, exclude, geometry))
+    return before.with_t1(ready, _without(_united(parts), include, exclude, geometry))
 
 
 def _from_click(ready, name, label, point, max_radius_mm):
@@ -156,40 +159,33 @@ def _from_click(ready, name, label, point, max_radius_mm):
     beyond = not ready.reach[tuple(at)]
     if beyond:
         ready = replace(ready, reach=ready.head)
-    lesion = steady.steadied(
-        ready,
-        point,
-        _from_place(ready, name, label, point, max_radius_mm),
-        lambda place: _from_place(ready, name, label, place, max_radius_mm),
-    )
+    lesion = _steadied(ready, name, label, point, max_radius_mm)
+    if isinstance(lesion, str) and ready.t1 is not None and not beyond and before.may_enhance(ready, point):
+        shown = _steadied(before.enhancement(ready), name, label, point, max_radius_mm)
+        lesion = before.shown_by_t1(ready, shown) or lesion
     if beyond and not isinstance(lesion, str):
         lesion.reasons.append("outside the brain: scalp, skull, muscle or orbit")
         lesion.confidence = "low"
     return lesion
 
 
+def _steadied(ready, name, label, point, max_radius_mm):
+    """Lesion, or the reason for none, of one click on one image."""
+    grid = grid_around(ready, [point], *_WIDE)
+    image, allowed = views(ready, grid)
+    ready = replace(ready, tissue=grow.background_level(image[allowed & (image > 0)], ready.level))
+    return steady.steadied(
+        ready,
+        point,
+        _from_place(ready, name, label, point, max_radius_mm),
+        lambda place: _from_place(ready, name, label, place, max_radius_mm),
+    )
+
+
 def _from_place(ready, name, label, point, max_radius_mm):
     """Lesion, or the reason for none, of one image index."""
     coarse = _coarse(ready, [point], max_radius_mm)
     return coarse if isinstance(coarse, str) else _fine(ready, name, label, *coarse, [point], max_radius_mm)
-
-
-def _seen_before_contrast(ready, lesion):
-    """Flag a lesion that T1 shows as bright before contrast: blood, fat or plain white matter."""
-    inside = lesion.fraction >= 0.5
-    if ready.t1 is None or not inside.any():
-        return lesion
-    before = ready.t1.array[lesion.window]
-    around = (ready.head[lesion.window] & (lesion.fraction < 0.05)) & (before > 0.3 * ready.level)
-    good = inside & (before > 0.05 * ready.level)
-    if not good.any() or around.sum() < 20:
-        return lesion
-    image = ready.t1c.array[lesion.window]
-    gain = float(np.median(image[good] / before[good]))
-    if gain < float(np.median(image[around] / before[around])) + 0.08:
-        lesion.reasons.append("as bright on T1 before contrast: blood, fat or no enhancement")
-        lesion.confidence = "low"
-    return lesion
 
 
 def _without(lesion, include, exclude, geometry):
@@ -231,33 +227,47 @@ def _united(parts):
 
 def _coarse(ready, points, max_radius_mm):
     """Object on a small grid, on a large one when it does not fit, or the reason for none."""
-    result, edge_seen, leak = None, 1.0, False
-    for reach_mm, spacing in _COARSE:
-        if result is not None and reach_mm > 2.7 * max_radius_mm:
-            break
-        grid = grid_around(ready, points, reach_mm, spacing)
-        image, allowed = views(ready, grid)
-        local = [grid.index_of(p) for p in points]
-        head = allowed & (image > 0)
-        background = grow.background_level(image[head], ready.level)
-        found = grow.find_object(
-            image, allowed, local, spacing, background, ready.noise, max_radius_mm, _thick(ready)
-        )
-        if found is None and result is not None:
+    result, cut, leak = None, None, False
+    for (reach_mm, spacing), (wider_mm, _) in pairwise((*_COARSE, (np.inf, np.inf))):
+        # what does not fit is wanted in full only where no wider grid follows
+        last = wider_mm > 2.7 * max_radius_mm
+        result, held = _on_one_grid(ready, points, reach_mm, spacing, max_radius_mm, last), result
+        if result is None and held is not None:
             # no wider grid holds it: a leak, unless the grid cuts but a strand of it
-            leak = edge_seen < _EDGE_OF_WHAT_IS_CUT
+            result = _on_one_grid(ready, points, *cut, max_radius_mm, True)
+            leak = touches_edge(result[1].mask) and _edge_seen(ready, result) < _EDGE_OF_WHAT_IS_CUT
             break
-        if found is not None:
-            result = grid, found, grow.brightest_tissue(image, head & ~found.mask, background)
-            if not touches_edge(found.mask):
+        if result is not None:
+            if last or not touches_edge(result[1].mask):
                 break
-            drop = grow.full_edge(background, ready.noise)
-            edge_seen = star.edge_coverage(image, found.mask, spacing, background, drop)
+            cut = reach_mm, spacing
     result = None if leak else result
     # thick slices break a surface into steps that are no edges
     if len(points) == 1 and not _thick(ready):
         result = closed_instead(ready, points[0], result, max_radius_mm)
     return result or (steady.LEAK if leak else NOTHING)
+
+
+def _on_one_grid(ready, points, reach_mm, spacing_mm, max_radius_mm, whole):
+    """Grid, object on it and brightness of the tissue around, or None."""
+    grid = grid_around(ready, points, reach_mm, spacing_mm)
+    image, allowed = views(ready, grid)
+    local = [grid.index_of(p) for p in points]
+    head = allowed & (image > 0)
+    background = grow.tissue_level(ready, image[head])
+    found = grow.find_object(
+        image, allowed, local, spacing_mm, background, ready.noise, max_radius_mm, _thick(ready), whole
+    )
+    return found and (grid, found, grow.brightest_tissue(image, head & ~found.mask, background))
+
+
+def _edge_seen(ready, result):
+    """Share of the surface of a coarse object that shows an edge."""
+    grid, found, _ = result
+    image, allowed = views(ready, grid)
+    background = grow.tissue_level(ready, image[allowed & (image > 0)])
+    drop = grow.full_edge(background, ready.noise)
+    return star.edge_coverage(image, found.mask, grid.spacing_mm, background, drop, cut_counts=True)
 
 
 def _thick(ready):
@@ -276,6 +286,9 @@ _THIN_MM, _SLICES_FOR_A_WHOLE_ONE = 2.5, 3.0
 _SLICES_TO_MEASURE = 2.0
 # share of the surface that the end of the reach may cut
 _AT_SKULL = 0.1
+
+# an outline of this volume with less of an edge is a part of something, or a leak
+_SEEN_OF_LARGE, _LARGE_ML = 0.86, 3.0
 
 # tumours fill more of their convex hull than this, sinuses with their branches and gyri less
 _RAGGED = 0.6
@@ -304,10 +317,17 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     shares = None
     size_mm, slice_mm = shapes.diameter_mm(mask, spacing), max(ready.t1c.geometry.spacing_mm)
     whole_slice = slice_mm <= _THIN_MM or size_mm >= _SLICES_FOR_A_WHOLE_ONE * slice_mm
-    if size_mm < _RESOLVED_VOXELS * slice_mm and whole_slice:
+    if size_mm < _RESOLVED_VOXELS * slice_mm:
         inside = outside + (level - outside) / share
+        if thick or not whole_slice:
+            few = size_mm < _SLICES_TO_MEASURE * slice_mm
+            height = (partial.full_height if few else partial.deep_height)(
+                ready, grid, corner, fraction, outside
+            )
+            inside = outside + height if few else np.maximum(inside, outside + height)
         corner, fraction, shares = partial.mixed_voxels(ready, grid, corner, fraction, inside, outside)
-        if not thick:
+        # below that a visible blur is most of what could be outlined; readers outline what they see of larger ones
+        if not thick or size_mm < _SLICES_TO_MEASURE * slice_mm:
             fraction, shares = shares, None
     depth_in = mask & (image > level)
     high_level = float(np.median(image[depth_in])) if depth_in.any() else float(np.median(image[mask]))
@@ -325,7 +345,7 @@ def _fine(ready, name, label, coarse, found, tissue, points, max_radius_mm):
     if slice_mm > _THIN_MM and size_mm < _SLICES_TO_MEASURE * slice_mm:
         lesion.reasons.append(f"small for slices of {slice_mm:.1f} mm: its size is uncertain")
     if ready.reach is not ready.head:
-        skin = ndimage.binary_dilation(mask) & ~mask
+        skin = shapes.dilated(mask) & ~mask
         if (skin & ~allowed).sum() > _AT_SKULL * skin.sum():
             lesion.reasons.append("goes on into dura or skull")
     return judge(lesion, image, mask, spacing, tissue)
@@ -359,7 +379,9 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     drop = 0.3 * (lesion.inside_level - lesion.outside_level)
     seen = star.edge_coverage(image, mask, spacing_mm, lesion.outside_level, drop)
     lesion.edge_seen = seen
-    if seen < 0.4 or steady.doubtful(seen, mask.sum() * spacing_mm**3 / 1000):
+    volume_ml = mask.sum() * spacing_mm**3 / 1000
+    part = seen < _SEEN_OF_LARGE and volume_ml > _LARGE_ML
+    if seen < 0.4 or part or steady.doubtful(seen, volume_ml):
         lesion.reasons.append(f"an edge is seen on {seen:.0%} of its surface only")
     if mask.sum() * spacing_mm**3 < 4.0:
         lesion.reasons.append("below 2 mm: too small to trust")
@@ -439,11 +461,15 @@ def merge_labels(ready, lesions):
     """One label image; where lesions meet, the one with the larger share of the voxel wins."""
     shape = ready.t1c.geometry.shape
     labels = np.zeros(shape, dtype=np.int32)
-    best = np.zeros(shape, dtype=np.float32)
+    # one lesion needs no arbiter, and several only where they lie
+    low = np.min([w.corner_kji for w in lesions], axis=0) if lesions else np.zeros(3, dtype=int)
+    high = np.max([np.add(x.corner_kji, x.fraction.shape) for x in lesions], axis=0) if lesions else low
+    best = np.zeros(high - low, dtype=np.float32)
     for lesion in lesions:
         window, share = lesion.window, lesion.fraction
+        held = best[tuple(slice(w.start - a, w.stop - a) for w, a in zip(window, low, strict=True))]
         take = (share >= 0.5) | ((share == share.max()) & (share.max() < 0.5))
-        take &= share > best[window]
+        take &= share > held
         labels[window][take] = lesion.label
-        best[window][take] = share[take]
+        held[take] = share[take]
     return ready.t1c.like(labels, "lesions")

@@ -8,6 +8,7 @@ Li et al. 2006, doi 10.1109/TPAMI.2006.19.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +22,8 @@ _RAYS, _NEIGHBOURS, _STEPS, _MESSAGES = 260, 6, 44, 14
 _STIFFNESS = 0.22
 # a rim of this thickness within this distance ahead costs one full edge
 _RIM_MM, _AHEAD_MM = 2.0, 15.0
+# voxels next to the border of an image where a surface shows nothing
+_BORDER = 2
 
 
 @lru_cache(maxsize=1)
@@ -68,7 +71,7 @@ def closed_surface(image, centre, spacing_mm, background, least_drop, reach_mm):
     else:
         edge = _edges(image, centre, rays, radii, spacing_mm, background, least_drop)
         chosen = radii[_smooth_choice(-edge, source, target, back)]
-    return _inside(image.shape, centre, rays, chosen, spacing_mm)
+    return _inside(image.shape, centre, chosen, spacing_mm)
 
 
 def _edges(image, centre, rays, radii, spacing_mm, background, least_drop):
@@ -102,24 +105,28 @@ def _smooth_choice(cost, source, target, back):
     for _ in range(_MESSAGES):
         belief = cost + arrive @ messages
         outgoing = belief[source] - messages[back]
-        new = _lower_envelope(outgoing)
-        new -= new.min(axis=1, keepdims=True)
-        messages = 0.5 * messages + 0.5 * new
+        messages = 0.5 * messages + 0.5 * _lower_envelope(outgoing)
     belief = cost + arrive @ messages
     return np.argmin(belief, axis=1)
 
 
 def _lower_envelope(values):
-    """Minimum over radii of value plus the cost of the jump (two passes along the radius)."""
-    out = np.minimum(values, values.min(axis=1, keepdims=True) + np.float32(2.5))
-    for n in range(1, out.shape[1]):
-        np.minimum(out[:, n], out[:, n - 1] + np.float32(_STIFFNESS), out=out[:, n])
-    for n in range(out.shape[1] - 2, -1, -1):
-        np.minimum(out[:, n], out[:, n + 1] + np.float32(_STIFFNESS), out=out[:, n])
-    return out
+    """Minimum over radii of value plus the cost of the jump (two passes along the radius), above the least."""
+    # one row a radius: each pass is then over whole rows
+    out = np.ascontiguousarray(values.T)
+    np.minimum(out, out.min(axis=0) + np.float32(2.5), out=out)
+    for one, two in pairwise((*range(len(out)), *range(len(out) - 2, -1, -1))):
+        np.minimum(out[two], out[one] + np.float32(_STIFFNESS), out=out[two])
+    out -= out.min(axis=0)
+    return np.ascontiguousarray(out.T)
 
 
-def _inside(shape, centre, rays, chosen, spacing_mm):
+@lru_cache(maxsize=1)
+def _nearest_rays():
+    return cKDTree(_sphere()[0])
+
+
+def _inside(shape, centre, chosen, spacing_mm):
     reach = int(np.ceil(chosen.max() / spacing_mm)) + 1
     low = np.maximum(0, np.floor(centre).astype(int) - reach)
     high = np.minimum(shape, np.floor(centre).astype(int) + reach + 2)
@@ -129,15 +136,19 @@ def _inside(shape, centre, rays, chosen, spacing_mm):
     )
     away = (index - centre) * spacing_mm
     length = np.linalg.norm(away, axis=-1)
-    near, which = cKDTree(rays).query((away / np.maximum(length, 1e-6)[..., None]).reshape(-1, 3), 4)
+    # a mean of radii lies between the least and the largest of them: only voxels there need it
+    inside = length <= 0.999 * chosen.min()
+    open_ones = ~inside & (length <= 1.001 * chosen.max())
+    away, length = away[open_ones], length[open_ones]
+    near, which = _nearest_rays().query(away / np.maximum(length, 1e-6)[:, None], 4)
     weight = 1.0 / (near + 1e-3)
-    limit = (chosen[which] * weight).sum(1) / weight.sum(1)
+    inside[open_ones] = length <= (chosen[which] * weight).sum(1) / weight.sum(1)
     mask = np.zeros(shape, dtype=bool)
-    mask[box] = length <= limit.reshape(length.shape)
+    mask[box] = inside
     return mask
 
 
-def edge_coverage(image, mask, spacing_mm, background, least_drop):
+def edge_coverage(image, mask, spacing_mm, background, least_drop, cut_counts=False):
     """Share of a body's surface behind which the image turns darker, from inside to outside.
 
     Parameters
@@ -146,6 +157,8 @@ def edge_coverage(image, mask, spacing_mm, background, least_drop):
         Smoothed T1c on the working grid.
     mask : ndarray of bool
     spacing_mm, background, least_drop : float
+    cut_counts : bool
+        Whether surface that the border of the image cuts counts, as surface without an edge.
 
     Returns
     -------
@@ -157,11 +170,16 @@ def edge_coverage(image, mask, spacing_mm, background, least_drop):
     box = shapes.bounding(mask, 7)
     part = mask[box]
     soft = ndimage.gaussian_filter(part.astype(np.float32), 1.2)
-    surface = np.argwhere(part & ~ndimage.binary_erosion(part))
+    surface = np.argwhere(part & ~shapes.eroded(part))
+    corner = np.array([s.start for s in box])
+    if not cut_counts:
+        place = surface + corner
+        surface = surface[((place >= _BORDER) & (place < np.subtract(mask.shape, _BORDER))).all(axis=1)]
+        if not len(surface):
+            return 0.0
     if len(surface) > 1500:
         surface = surface[:: len(surface) // 1500 + 1]
     gradient = np.stack([g[tuple(surface.T)] for g in np.gradient(soft)], 1)
-    corner = np.array([s.start for s in box])
     out = -gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-6)
 
     def sample(distance_mm):

@@ -26,6 +26,8 @@ _FAINT_SEEN = 0.85
 _HELD = 0.75
 # how much less of its hull the larger outline may fill, and from which ratio the smaller one has no shape
 _SHAPE_LOST, _SPECK = 0.25, 6.0
+# from which ratio the smaller outline is a mote of a larger one with such an edge
+_MOTE, _CLEAR = 40.0, 0.9
 # share of the surface with an edge below which an outline may be a leak, and from which volume (mL)
 _DOUBT = ((0.5, 4.0), (0.7, 15.0), (0.85, 40.0))
 # such an outline is refused; one with more of an edge is given with low confidence
@@ -106,7 +108,7 @@ def thicker_place(ready, point, lesion):
     if not tissue.size:
         return None
     local = grid.index_of(point)
-    background = grow.background_level(tissue, ready.level)
+    background = grow.tissue_level(ready, tissue)
     top = grow.brightest_near(image, allowed, [local], _SPACING_MM, background)
     if not isinstance(lesion, str):
         top = max(top, lesion.inside_level)
@@ -180,7 +182,8 @@ def _better(ready, point, lesion, other):
     if _share_in(lesion, other) < _HELD:
         return False
     # a round body that loses its shape by what is added has run into a neighbour
-    speck = ratio > _SPECK and _lies_in(lesion, other)
+    mote = ratio > _MOTE and other.edge_seen >= _CLEAR and _share_in(lesion, other) >= 0.95
+    speck = mote or (ratio > _SPECK and _lies_in(lesion, other))
     return speck or _solidity(other) > _solidity(lesion) - _SHAPE_LOST
 
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from BMVascularCore.errors import InputError
 from BMVascularCore.phenotype.shapes import crop_around
-from BMVascularCore.phenotype.symmetry import find_plane
+from BMVascularCore.symmetry import find_plane
 from BMVascularCore.volume import Volume, resample
 
 ENHANCING, CORE, OEDEMA, HAEMORRHAGE = 1, 2, 3, 4

@@ -4,10 +4,12 @@ import numpy as np
 from scipy import ndimage
 
 from BMVascularCore.errors import InputError
+from BMVascularCore.io import read_volume
 from BMVascularCore.planning.field import crop_geometry
 from BMVascularCore.planning.head_mask import is_ct
 from BMVascularCore.planning.rasterise import mask_of_contours
 from BMVascularCore.planning.rules import planning_rules
+from BMVascularCore.planning.structures import holds_structures, read_structures
 from BMVascularCore.volume import Volume, resample
 
 _ROOM_MM = 40.0
@@ -146,3 +148,46 @@ def join_barriers(parts, geometry):
 def _on_grid(mask, geometry):
     solid = Volume((mask.array != 0).astype(np.uint8), mask.geometry, mask.name)
     return resample(solid, geometry, None, "nearest", 0).array > 0
+
+
+def read_barriers(path, names=(), labels=None):
+    """Barriers of a file: a mask, or some of its structures.
+
+    Parameters
+    ----------
+    path : path-like
+    names : list of str
+        Which structures; those called falx, tentorium, dura, skull or barrier by default.
+    labels : dict, optional
+        Label value to name, for label images.
+
+    Returns
+    -------
+    list of Volume or Structure
+
+    Raises
+    ------
+    InputError
+        Unreadable, or no such structure.
+    """
+    names = [name for name in names if str(name).strip()]
+    if names or holds_structures(path):
+        return barrier_of_structures(read_structures(path, labels), names)
+    return [read_volume(path)]
+
+
+def skull_near(ct, labels, transform=None):
+    """Bone of the planning CT around all labels, in the space of the CT; see :func:`skull_of`."""
+    spans = [
+        np.flatnonzero(labels.array.any(axis=tuple(b for b in range(3) if b != axis))) for axis in range(3)
+    ]
+    if any(len(span) == 0 for span in spans):
+        raise InputError(
+            "holds no lesion", labels.name, "Give a label image with one number for each lesion."
+        )
+    corners = np.array(np.meshgrid(*[(s[0], s[-1]) for s in spans], indexing="ij")).reshape(3, -1).T
+    points = labels.geometry.points_of(corners)
+    if transform is not None:
+        back = transform.GetInverse()
+        points = [back.TransformPoint(point.tolist()) for point in points]
+    return skull_of(ct, points)

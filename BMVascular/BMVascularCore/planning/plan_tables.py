@@ -4,9 +4,11 @@ import re
 
 import numpy as np
 
+from BMVascularCore.errors import InputError
 from BMVascularCore.planning.bed import bed_table
 from BMVascularCore.planning.oar import constraint_table, surface_distances
 from BMVascularCore.planning.rules import constraint_rows, dose_by_size_rows
+from BMVascularCore.planning.sampling import sample_mask, sample_structure
 from BMVascularCore.planning.setup_error import rotation_margins
 
 DISTANCE_COLUMNS = ("lesion", "structure", "type", "distance_mm", "overlap")
@@ -18,6 +20,40 @@ DOSE_BY_SIZE_COLUMNS = (
     "lesion", "diameter_mm", "above_mm", "to_mm", "published", "setting", "source", "year", "verified",
 )  # fmt: skip
 NOT_ORGANS = ("EXTERNAL", "GTV", "CTV", "PTV", "CONTROL")
+
+
+def organs_of(structures):
+    """Structures that distances and limits are wanted for: what is drawn and neither target nor outline."""
+    if structures is None:
+        return []
+    return [one for one in structures.structures if not one.empty and one.kind not in NOT_ORGANS]
+
+
+def target_distances(targets, organs=None):
+    """Shortest surface distances of the lesions to organs and to each other.
+
+    Parameters
+    ----------
+    targets : TargetSet
+    organs : StructureSet, optional
+
+    Returns
+    -------
+    rows : list of dict
+        Columns of :data:`DISTANCE_COLUMNS`.
+    notes : list of str
+        Organs that cannot be used, with the reason.
+    """
+    lesions = {t.name: sample_mask(t.masks["GTV"].array, t.masks["GTV"].geometry) for t in targets.targets}
+    drawn, kinds, notes = {}, {}, []
+    for structure in organs_of(organs):
+        try:
+            drawn[structure.name] = sample_structure(structure)
+        except InputError as error:
+            notes.append(f"no distance to {structure.name}: {error}")
+            continue
+        kinds[structure.name] = structure.kind or "ORGAN"
+    return distance_table(lesions, drawn, kinds), notes
 
 
 def distance_table(lesions, organs, kinds=None):

@@ -65,6 +65,8 @@ class StructureSet:
     warnings : list of str
     patient_id : str or None
         To compare with that of the dose; never printed.
+    series_uids : tuple of str
+        Series that the contours were drawn on, as the file says; never printed.
     """
 
     structures: list
@@ -72,6 +74,7 @@ class StructureSet:
     from_contours: bool = False
     warnings: list = field(default_factory=list)
     patient_id: str = None
+    series_uids: tuple = ()
 
 
 def read_structures(path, names=None):
@@ -193,8 +196,22 @@ def read_rtstruct(path):
             _structure(title, kinds.get(number) or guess_type(title, ""), drawn.get(number), name)
         )
     return StructureSet(
-        structures, _frame_uid(data), True, patient_id=str(data.get("PatientID") or "") or None
+        structures,
+        _frame_uid(data),
+        True,
+        patient_id=str(data.get("PatientID") or "") or None,
+        series_uids=_series_uids(data),
     )
+
+
+def _series_uids(data):
+    found = [
+        str(series.get("SeriesInstanceUID") or "")
+        for frame in data.get("ReferencedFrameOfReferenceSequence") or []
+        for study in frame.get("RTReferencedStudySequence") or []
+        for series in study.get("RTReferencedSeriesSequence") or []
+    ]
+    return tuple(dict.fromkeys(uid for uid in found if uid))
 
 
 def _roi_number(roi, name):

@@ -150,7 +150,7 @@ def make_targets(
         )
     names = lesion_names(names, values)
     margins = {v: {"CTV": _margin(ctv_mm, names[v]), "PTV": _margin(ptv_mm, names[v])} for v in values}
-    fields = {v: smooth_mask(part, labels.geometry) for v, part in _parts(labels, values, shares)}
+    fields = {v: smooth_mask(part, labels.geometry) for v, part in lesion_parts(labels, values, shares)}
     boxes = {v: _box_mm(fields[v], margins[v], transform) for v in values}
     geometry = _fine_grid(reference or labels.geometry, boxes.values())
     warnings, targets = [], []
@@ -172,8 +172,25 @@ def make_targets(
     return TargetSet(targets, geometry, warnings, method)
 
 
-def _parts(labels, values, shares):
-    """Label and what belongs to it: its voxels, or the shares of its own and of unlabelled voxels nearest to it."""
+def lesion_parts(labels, values, shares):
+    """Each label with what belongs to it: its voxels, or the shares of its own and of unlabelled voxels nearest to it.
+
+    Parameters
+    ----------
+    labels : Volume
+    values : list of int
+    shares : Volume or None
+
+    Yields
+    ------
+    (int, ndarray)
+        The label, and a boolean or float32 array on the grid of the labels.
+
+    Raises
+    ------
+    InputError
+        Shares on another grid, outside 0 to 1, or without one of the labels.
+    """
     if shares is None:
         yield from ((v, labels.array == v) for v in values)
         return

@@ -12,6 +12,7 @@ from BMVascularCore.io.dicom_files import save_dicom
 from BMVascularCore.io.transforms import write_transform
 from BMVascularCore.lesions.shares import share_image
 from BMVascularCore.planning import reference
+from BMVascularCore.planning.barriers import skull_near
 from BMVascularCore.planning.ct_series import check_planning_series
 from BMVascularCore.planning.dose import DoseField, read_dose
 from BMVascularCore.planning.export import trace_structures
@@ -28,6 +29,8 @@ from BMVascularCore.planning.plan_tables import (
     constraint_csv_rows,
     constraints_of_plan,
     dose_by_size_table,
+    organs_of,
+    target_distances,
 )
 from BMVascularCore.planning.preflight import preflight, require_clean
 from BMVascularCore.planning.registration import register_rigid
@@ -39,7 +42,6 @@ from BMVascularCore.planning.spatial_registration import build_registration
 from BMVascularCore.planning.structures import StructureSet, read_structures
 from BMVascularCore.planning.targets import make_targets
 from BMVascularCore.progress import share_of
-from BMVascularCore.study.plan_options import organs_of, skull_near, target_distances
 
 
 @dataclass

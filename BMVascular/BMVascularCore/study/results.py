@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from BMVascularCore import RESEARCH_NOTICE
 from BMVascularCore.io import write_volume
 from BMVascularCore.io.transforms import write_transform
+from BMVascularCore.lesions.shares import share_image
 from BMVascularCore.volume import Volume, ras_lps
 
 # name, unit, window and colour table of every map that is shown
@@ -99,12 +100,14 @@ class ResultsIndex:
         return path
 
     def add_lesions(self, point, segmentation):
-        """Write labels, compartments and the table of one time point."""
+        """Write labels, compartments and shares of voxels of one time point; the table follows."""
         base = f"{point.folder}/lesions"
         write_volume(self.folder.file(f"{base}/lesions.nrrd"), segmentation.labels)
         write_volume(self.folder.file(f"{base}/compartments.nrrd"), segmentation.compartments)
+        write_volume(self.folder.file(f"{base}/shares.nrrd"), share_image(segmentation))
         point.lesions = {
             "labels": f"{base}/lesions.nrrd",
+            "shares": f"{base}/shares.nrrd",
             "compartments": f"{base}/compartments.nrrd",
             "table": f"{base}/lesions.csv",
         }

@@ -36,7 +36,10 @@ class ClickSection:
     def showState(self):
         """What *Undo* and the seeds of the study offer."""
         begun = self.panel.begun()
-        self.ui.undoButton.enabled = begun is not None and bool(begun.steps)
+        none = (
+            "" if begun is not None and begun.steps else _("Nothing to take back since the scene was opened.")
+        )
+        setEnabledWithReason(self.ui.undoButton, none, _("Take back the last change (key U)."))
         waiting = self.panel.logic.numberWaiting(self.panel.timepoint())
         self.ui.waitingButton.enabled = bool(waiting) and self.panel._parameterNode.t1c is not None
         text = _("Segment {n} study seeds").format(n=waiting) if waiting else _("Segment study seeds")
@@ -94,14 +97,19 @@ class ClickSection:
         ):
             return
         parameters, isNew, reading = self.panel._parameterNode, self.panel.begun() is None, None
+        radius_mm = parameters.maxRadius_mm
         with self.panel.errorsSaid():
             reading = self.panel.reading()
         if reading is None:
-            removeOthers(self._observed, self._seen)
+            # cancelled, unless the scene was closed meanwhile
+            if self._observed is not None:
+                removeOthers(self._observed, self._seen)
             return
         with self.panel.errorsSaid():
-            reading.known = dict(self._seen)
-            mode, radius_mm = parameters.clickMode.value, parameters.maxRadius_mm
+            if isNew:
+                reading.known = dict(self._seen)
+            reading.takeBack(radius_mm, clicks=False)
+            mode = parameters.clickMode.value
             lesionId, text = reading.sync(mode, parameters.selectedLesion, radius_mm)
             if lesionId is not None:
                 parameters.selectedLesion = lesionId
@@ -129,7 +137,10 @@ class ClickSection:
 
     def onUndo(self, checked=False):
         """Take back the last change."""
+        self.panel.takeBack()
         begun = self.panel.begun()
-        if begun is not None and begun.steps:
-            self.panel.say(_("Taken back: {what}.").format(what=begun.undo()))
-            self.panel.changed()
+        if begun is None or not begun.steps:
+            self.panel.say(_("Nothing to take back since the scene was opened."))
+            return
+        self.panel.say(_("Taken back: {what}.").format(what=begun.undo()))
+        self.panel.changed()

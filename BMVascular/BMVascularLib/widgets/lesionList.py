@@ -155,7 +155,7 @@ class LesionSection:
             return
         with self.panel.errorsSaid():
             reading = self.panel.reading()
-            if reading is not None:
+            if reading is not None and self.selectedRow() is not None:
                 work(reading, self.parameters.selectedLesion)
         self.panel.changed()
 

@@ -18,8 +18,11 @@ def runTask(title, work):
     Returns
     -------
     object
-        What ``work`` returns; None when the user cancelled.
+        What ``work`` returns; None when the user cancelled, or the scene was closed.
     """
+    closed = []
+    scene = slicer.mrmlScene
+    tag = scene.AddObserver(scene.StartCloseEvent, lambda caller, event: closed.append(True))
     # modal: while the work runs nobody closes the scene or starts it again
     dialog = slicer.util.createProgressDialog(
         labelText=title, maximum=100, windowModality=qt.Qt.ApplicationModal
@@ -29,7 +32,7 @@ def runTask(title, work):
         dialog.value = int(100 * min(max(fraction, 0.0), 1.0))
         dialog.labelText = f"{title}\n{message}" if message else title
         slicer.app.processEvents()
-        if dialog.wasCanceled:
+        if dialog.wasCanceled or closed:
             raise Cancelled()
 
     try:
@@ -37,4 +40,5 @@ def runTask(title, work):
     except Cancelled:
         return None
     finally:
+        scene.RemoveObserver(tag)
         dialog.close()

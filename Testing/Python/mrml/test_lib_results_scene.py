@@ -12,6 +12,7 @@ from lib_results import LESIONS, perfusion_transform, planning_transform, write_
 from BMVascularCore.errors import InputError
 from BMVascularCore.volume import ras_lps, resample
 from BMVascularLib import display
+from BMVascularLib.lesionShares import readShares
 from BMVascularLib.resultsScene import SceneBuilder, phenotypeColor, readIndex
 from BMVascularLib.scene import createWorld, subjectHierarchy
 from BMVascularLib.sceneFiles import loadedScene, saveScene, showFirstTimepoint
@@ -53,6 +54,15 @@ def test_node_names(built):
     assert {"TP1 T1c", "TP2 T1c", "TP1 Ktrans (1/min)", "TP2 rCBV (normalised) (ratio)"} <= volumes
     assert {"Planning CT", "Planning dose (Gy)", "TP1 habitats", "TP1 DSC"} <= volumes
     assert "TP2 lesions" in names(built.world.scene, "vtkMRMLSegmentationNode")
+
+
+def test_lesions_keep_their_sub_voxel_boundary(built, saved):
+    """For targets that are made in the scene; also after loading, below the transform into CT space."""
+    with loadedScene(createWorld(), saved) as scene:
+        for node in (built.timepoints[0].lesions, scene.GetFirstNodeByName("TP1 lesions")):
+            for segmentId in segmentIds(node):
+                mask, shares = readShares(node, segmentId)
+                assert np.array_equal(shares.array > 0.5, mask.array) and mask.array.any()
 
 
 def children(hierarchy, item):

@@ -7,14 +7,14 @@ import pytest
 from planning_scene import by_heading, cells, headings
 
 
-def organ_file(tmp_path, frame="1.2.3"):
+def organ_file(tmp_path, frame="1.2.3", higher_mm=0.0):
     """An RTSTRUCT with a ball of 12 mm called Brainstem, 20 mm from M1's centre."""
     from BMVascularCore.io.dicom_files import save_dicom
     from BMVascularCore.planning.contours import trace_mask
     from BMVascularCore.planning.ct_series import check_planning_series
     from BMVascularCore.planning.rtstruct import Roi, build_rtstruct
 
-    headers = planning_cases.image_headers(np.arange(64) - 32.0, FrameOfReferenceUID=frame)
+    headers = planning_cases.image_headers(np.arange(64) - 32.0 + higher_mm, FrameOfReferenceUID=frame)
     series = check_planning_series(headers)
     centre = case.BALLS["M1"][1] + (0.0, 20.0, 0.0)
     mask = case.distance(case.ct_grid(), centre) <= 6.0
@@ -46,6 +46,16 @@ def test_structures_of_another_scan_are_refused(host, planned, told, tmp_path):
     host.click(planned.ui.structuresButton)
     assert "another scan" in told()
     assert planned._parameterNode.organs is None
+
+
+def test_structures_of_another_scan_of_this_frame_are_said(host, planned, told, tmp_path):
+    """Two scans of one frame of reference: the contours are taken, with one sentence."""
+    planned.ui.structuresPath.currentPath = str(organ_file(tmp_path, higher_mm=0.5))
+    host.click(planned.ui.structuresButton)
+    text = told()
+    assert "may have been drawn on another scan of this frame of reference: " in text
+    assert text.count("\n") == 0 and "contours lie between the slices of this CT" in text
+    assert planned._parameterNode.organs is not None
 
 
 def test_constraints_wait_for_the_number_of_fractions(host, organs):

@@ -8,7 +8,7 @@ from BMVascularCore.errors import InputError
 from BMVascularCore.phenotype import assess_lesions
 from BMVascularCore.phenotype.habitats import HABITATS, memberships
 from BMVascularCore.phenotype.shapes import irregularity, longest_diameter_mm, signed_distance_mm
-from BMVascularCore.phenotype.symmetry import find_plane
+from BMVascularCore.symmetry import find_plane
 from BMVascularCore.volume import Geometry, Volume, resample
 
 

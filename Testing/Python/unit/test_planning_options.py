@@ -11,9 +11,10 @@ import pytest
 from BMVascularCore.cli import main
 from BMVascularCore.errors import InputError
 from BMVascularCore.io import write_volume
+from BMVascularCore.planning.margin_tables import lesion_margins
 from BMVascularCore.planning.targets import make_targets
 from BMVascularCore.study import planning
-from BMVascularCore.study.plan_options import check_prescription, lesion_margins, options_of_study
+from BMVascularCore.study.plan_options import check_prescription, options_of_study
 from BMVascularCore.volume import Volume
 
 GRID = cases.grid((48, 48, 48))

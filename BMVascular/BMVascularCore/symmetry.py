@@ -62,8 +62,9 @@ def find_plane(array, geometry, exclude=None, step_mm=6.0):
     smooth = _smooth(values, inside, geometry)
     keep = np.ones(len(index), bool) if exclude is None else ~exclude[tuple(index.T)]
     sample = _Sample(smooth, inside, geometry, points[keep], smooth[tuple(index[keep].T)], centre)
-    # start from the centre and from a few shifted planes: the landscape has side maxima
+    # start from the centre and from a few shifted and turned planes: the landscape has side maxima
     starts = [(shift, 0.0, 0.0) for shift in (0.0, -6.0, 6.0)]
+    starts += [(0.0, yaw, roll) for yaw in (-14.0, 0.0, 14.0) for roll in (-14.0, 0.0, 14.0) if yaw or roll]
     best = max(starts, key=lambda start: sample.agreement(start)[0])
     found = optimize.minimize(
         lambda place: -sample.agreement(place)[0],
