@@ -24,6 +24,8 @@ _ALL_AROUND = 0.91
 # share of a speck's surface that must lie deep in a body for it to be a part of that body, and of its
 # hull that such a body fills
 _EMBEDDED, _BODY, _CLEAR = 0.6, 0.62, 0.92
+# a region is filled by a cyst where the wide one is so many times as bright
+_CYST = 1.5
 # surroundings (within so many mm) that are so far up to the brightest enhance themselves; boundary of the whole
 # that is this much blunter than the part's is none
 _AROUND_MM, _ENHANCING, _BLUNT = 4.0, 0.15, 0.4
@@ -73,7 +75,7 @@ def background_level(values, level):
 
 
 def tissue_level(ready, values):
-    """:func:`background_level` near a click; where an enhancing mass fills the region, that of a wider one.
+    """:func:`background_level` near a click; where a mass or a cyst fills the region, that of a wider one.
 
     Parameters
     ----------
@@ -86,7 +88,9 @@ def tissue_level(ready, values):
     float
     """
     near = background_level(values, ready.level)
-    return near if ready.tissue is None or near <= ready.mass_level * ready.tissue else ready.tissue
+    if ready.tissue is None or ready.tissue / _CYST <= near <= ready.mass_level * ready.tissue:
+        return near
+    return ready.tissue
 
 
 def full_edge(background, noise):

@@ -1,5 +1,7 @@
 """Tumours as they come: specks within, rims with gaps, masses that fill the view, few slices, T1 to compare with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from lesion_heads import Shape, dice, grid, lesion_fraction, make_head
@@ -187,3 +189,23 @@ def test_t1_shows_what_t1c_hides(faint):
     mask, lesion = outline(ready, at)
     assert dice(mask, share >= 0.5) >= 0.8
     assert lesion.confidence == "low" and "against T1 only" in " ".join(lesion.reasons)
+
+
+def test_level_of_tissue_where_a_mass_or_a_cyst_fills_the_view(empty):
+    """The most frequent value of a region, or that of a wide one where the two can not both be tissue."""
+    ready = replace(prepare(empty.t1c), tissue=400.0)
+    noise = np.random.default_rng(2).normal(0.0, 8.0, 4000)
+    for near, expected in ((420.0, 420.0), (330.0, 330.0), (640.0, 400.0), (200.0, 400.0)):
+        assert grow.tissue_level(ready, near + noise) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_cyst_that_fills_the_view(empty):
+    """A cyst of 46 mm with a wall of 3 mm: around its middle there is nothing but the cyst."""
+    shape = Shape((-16.0, 6.0, 12.0), (23.0, 23.0, 23.0))
+
+    def change(image, points):
+        away = away_mm(points, shape.centre_mm)
+        return np.where(away <= 20.0, 0.4, np.where(away <= 23.0, 1.9, image)).astype(np.float32)
+
+    mask, _ = outline(prepare(changed(empty, change)), shape.centre_mm)
+    assert dice(mask, lesion_fraction(shape, GEOMETRY) >= 0.5) >= 0.9
