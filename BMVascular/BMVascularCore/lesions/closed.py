@@ -18,6 +18,10 @@ _HOLLOW_GRIDS, _HOLLOW_LEVELS = ((20.0, 1.0), (42.0, 1.8)), (0.7, 0.55, 0.4, 0.3
 _SURROUNDED, _HARDLY = 0.75, 0.65
 # depth of the rim, and its least level as a share of the brightest
 _RIM_MM, _RIM_LEVEL = 4.0, 0.5
+# a rim is so many times as bright as tissue: cortex around white matter is not
+_RIM_SHINES = 1.3
+# share of the height of a piece that the rest of its rim must have, and where the piece is compact
+_RIM_ALIKE, _RIM_OF_KNOT = 0.3, 0.5
 # share of the body that is dull, how good it must be, how much larger than what it takes the place of, and how
 # much larger again where that is compact
 _DULL, _HOLLOW_GOOD, _HOLLOW_GROWS, _KNOT = 0.1, 0.5, 1.5, 2.0
@@ -32,7 +36,9 @@ def closed_instead(ready, point, result, max_radius_mm):
         old_ml = found.mask.sum() * coarse.spacing_mm**3 / 1000
         compact = shapes.solidity(found.mask) >= _COMPACT
         if compact and old_ml > _SPECK_ML:
-            return _hollow_instead(ready, point, result, _KNOT * old_ml, max_radius_mm, (_SURROUNDED,))
+            return _hollow_instead(
+                ready, point, result, _KNOT * old_ml, max_radius_mm, (_SURROUNDED,), _RIM_OF_KNOT
+            )
         trials, least = _trials(ready, point, coarse, found, compact)
     best = None
     for start, reach in trials:
@@ -50,7 +56,9 @@ def closed_instead(ready, point, result, max_radius_mm):
     return _as_found(ready, result, best)
 
 
-def _hollow_instead(ready, point, result, old_ml, max_radius_mm, needs=(_SURROUNDED, _HARDLY)):
+def _hollow_instead(
+    ready, point, result, old_ml, max_radius_mm, needs=(_SURROUNDED, _HARDLY), alike=_RIM_ALIKE
+):
     """A core with the rim around it in place of a piece of that rim, or of nothing at a click in the core."""
     best = None
     for need in needs:
@@ -64,9 +72,21 @@ def _hollow_instead(ready, point, result, old_ml, max_radius_mm, needs=(_SURROUN
     if result is not None:
         coarse, found, _ = result
         mine = WorkGridView(coarse, best[1]).move(found.mask)
-        if (best[2] & mine).sum() < 0.6 * mine.sum():
+        if (best[2] & mine).sum() < 0.6 * mine.sum() or not _rim_goes_on(ready, best, mine, alike):
             return result
     return _as_found(ready, result, best)
+
+
+def _rim_goes_on(ready, best, piece, alike):
+    """Whether the rim of a hollow body is alike elsewhere, not brain around a lesion at its side."""
+    _, grid, body, background, _ = best
+    image, _ = views(ready, grid)
+    rim = body & (shapes.depth_mm(body, grid.spacing_mm) <= _RIM_MM)
+    elsewhere = rim & ~shapes.dilated(piece, 2)
+    if not elsewhere.any() or not piece.any():
+        return False
+    height = float(np.median(image[piece])) - background
+    return float(np.median(image[elsewhere])) - background >= alike * height
 
 
 def _hollow_bodies(ready, point, max_radius_mm, need):
@@ -81,7 +101,7 @@ def _hollow_bodies(ready, point, max_radius_mm, need):
         background = grow.tissue_level(ready, image[allowed & (image > 0)])
         top = grow.brightest_near(image, allowed, local, spacing, background)
         drop = grow.full_edge(background, ready.noise)
-        if top - background < drop:
+        if top - background < drop or top < _RIM_SHINES * background:
             continue
         for share in _HOLLOW_LEVELS:
             bright = allowed & (image > background + share * (top - background))

@@ -289,6 +289,8 @@ _AT_SKULL = 0.1
 
 # an outline of this volume with less of an edge is a part of something, or a leak
 _SEEN_OF_LARGE, _LARGE_ML = 0.86, 3.0
+# what is not so many times as bright as white matter is hardly brighter; large and without its edge, it is nothing
+_HARDLY_BRIGHTER = 1.15
 
 # tumours fill more of their convex hull than this, sinuses with their branches and gyri less
 _RAGGED = 0.6
@@ -362,7 +364,7 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     edge = grow.boundary_contrast(image, mask)
     if relative < 0.06 or lesion.contrast_to_noise < 2.0 or edge <= 0 or lesion.inside_level < 1.06 * tissue:
         return NOTHING
-    if lesion.inside_level < 1.15 * tissue:
+    if lesion.inside_level < _HARDLY_BRIGHTER * tissue:
         lesion.reasons.append("hardly brighter than the white matter around it")
     if relative < 0.25 or lesion.contrast_to_noise < 5.0:
         lesion.reasons.append(f"faint: {relative:.0%} brighter than its surroundings")
@@ -381,6 +383,8 @@ def judge(lesion, image, mask, spacing_mm, tissue):
     lesion.edge_seen = seen
     volume_ml = mask.sum() * spacing_mm**3 / 1000
     part = seen < _SEEN_OF_LARGE and volume_ml > _LARGE_ML
+    if part and lesion.inside_level < _HARDLY_BRIGHTER * tissue:
+        return NOTHING
     if seen < 0.4 or part or steady.doubtful(seen, volume_ml):
         lesion.reasons.append(f"an edge is seen on {seen:.0%} of its surface only")
     if mask.sum() * spacing_mm**3 < 4.0:
